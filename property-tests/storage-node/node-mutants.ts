@@ -80,6 +80,13 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     },
     test: 'test/storage-node/bucket-policies.test.ts',
   },
+  'an eviction overtakes a PUT that is under way': {
+    file: 'examples/storage-node/src/upkeep/evictor.ts',
+    find: '    publication.remove(turn, bucket, name, found!);\n    return 1;',
+    replace:
+      '    publication.remove(turn, bucket, name, found!);\n    publication.noteRemoval(turn, hash);\n    return 1;',
+    test: 'test/storage-node/overlapping-calls.test.ts',
+  },
   'after a rebuild, records are looked for under the hash of before': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',
     find: 'if (header.sequence >= identity.hashedSince)',

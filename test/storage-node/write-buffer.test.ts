@@ -2,7 +2,8 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import type { ObjectMeta } from '../../examples/storage-node/src/object-node.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
-import { CrashFs, type CallScheduler } from '../../src/testing/index.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { Gate } from './support/gate.ts';
 import { bytesOf, etagOf, expectSame, get, put, SMALL } from './support/nodes.ts';
 
 const META: ObjectMeta = {
@@ -40,25 +41,6 @@ async function afterCrash(files: CrashFs): Promise<StorageNode> {
 
 async function namesOf(node: StorageNode, bucket: string): Promise<string[]> {
   return (await node.list(bucket)).objects.map(({ name }) => name);
-}
-
-/** Lets calls of the disk wait until they are released. */
-class Gate implements CallScheduler {
-  readonly #closed = new Map<RegExp, Promise<void>>();
-
-  async turn(label: string): Promise<void> {
-    for (const [calls, opened] of this.#closed) if (calls.test(label)) await opened;
-  }
-
-  /** Calls whose label matches wait until the returned function is called. */
-  hold(calls: RegExp): () => void {
-    let release = (): void => {};
-    this.#closed.set(calls, new Promise((resolve) => (release = resolve)));
-    return () => {
-      this.#closed.delete(calls);
-      release();
-    };
-  }
 }
 
 const VOLUME_SYNCS = /dataSync.*\.vol/;

@@ -157,8 +157,8 @@ export class Evictor {
     } else {
       return 0;
     }
+    // A PUT of the name that is under way is not in this volume: it is published afterwards.
     publication.remove(turn, bucket, name, found!);
-    publication.noteRemoval(turn, hash);
     return 1;
   }
 

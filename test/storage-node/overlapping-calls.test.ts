@@ -1,0 +1,83 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { BucketPolicy } from '../../examples/storage-node/src/ledger/bucket-record.ts';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { Gate } from './support/gate.ts';
+import { bytesOf, etagOf, expectSame, get, put, SMALL } from './support/nodes.ts';
+
+const VOLUME_SYNCS = /dataSync.*\.vol/;
+const OPTIONS = { ...SMALL, volumeBytes: 64 * 1024, writeBufferMs: 0 };
+
+async function openOn(files: CrashFs): Promise<StorageNode> {
+  const node = await StorageNode.open('/node', OPTIONS, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  return node;
+}
+
+interface GatedNode {
+  readonly node: StorageNode;
+  readonly files: CrashFs;
+  readonly gate: Gate;
+}
+
+async function openGated(): Promise<GatedNode> {
+  const gate = new Gate();
+  const files = new CrashFs({ scheduler: gate });
+  const node = await openOn(files);
+  onTestFinished(() => gate.openAll());
+  return { node, files, gate };
+}
+
+const describeAs = (body: Uint8Array) => ({
+  describe: () => ({ etag: etagOf(body), meta: { headers: {} } }),
+});
+
+/** Prepares a write of `n`. The result writes it, with a sync of a volume. */
+type Write = (
+  node: StorageNode,
+  bucket: string,
+  body: Buffer,
+  more?: Pick<Parameters<StorageNode['put']>[3], 'condition'>,
+) => Promise<() => Promise<unknown>>;
+
+const putWrite: Write = async (node, bucket, body, more) => () =>
+  put(node, bucket, 'n', body, undefined, more);
+
+const bufferedWrite: Write = async (node, bucket, body) => {
+  await put(node, bucket, 'n', body);
+  return () => node.flush();
+};
+
+const uploadWrite: Write = async (node, bucket, body, { condition } = {}) => {
+  const { uploadId } = await node.createUpload(bucket, 'n', { headers: {} });
+  const part = await node.putPart(uploadId, 1, [body], describeAs(body));
+  const { describe } = describeAs(body);
+  return () => node.completeUpload(bucket, 'n', uploadId, [part], describe(), condition);
+};
+
+test.each<[string, Write, BucketPolicy]>([
+  ['a PUT', putWrite, { mode: 'cache' }],
+  ['a flush of a deferred PUT', bufferedWrite, { mode: 'cache', acknowledge: 'deferred' }],
+  ['the completion of an upload', uploadWrite, { mode: 'cache' }],
+])('an eviction beside %s of the name does not swallow it', async (_, write, policy) => {
+  const { node, files, gate } = await openGated();
+  await node.createBucket('cache', policy);
+  await put(node, 'cache', 'n', bytesOf(30_000));
+  await node.flush();
+  // It does not fit into the volume of the first, so the oldest volume is sealed.
+  await put(node, 'cache', 'newer', bytesOf(40_000));
+  await node.flush();
+  const body = bytesOf(2_000);
+  const store = await write(node, 'cache', body);
+  const release = gate.hold(VOLUME_SYNCS);
+  const stored = store();
+  await vi.waitUntil(() => gate.waiting === 1);
+  expect(await node.evict('cache')).toBeDefined();
+  expect((await node.list('cache')).objects.map(({ name }) => name)).toContain('newer');
+  release();
+  await stored;
+  expectSame(await get(node, 'cache', 'n'), body);
+  await node.settled();
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 2 });
+  expectSame(await get(await openOn(files.minimalCrash()), 'cache', 'n'), body);
+});
