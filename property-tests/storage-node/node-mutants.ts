@@ -87,6 +87,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
       '    publication.remove(turn, bucket, name, found!);\n    publication.noteRemoval(turn, hash);\n    return 1;',
     test: 'test/storage-node/overlapping-calls.test.ts',
   },
+  'a conditional PUT that a delete has overtaken counts as stored': {
+    file: 'examples/storage-node/src/objects/publication.ts',
+    find: '      refuseOvertaken(object.condition);',
+    replace: '      refuseOvertaken(undefined);',
+    test: 'test/storage-node/overlapping-calls.test.ts',
+  },
   'after a rebuild, records are looked for under the hash of before': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',
     find: 'if (header.sequence >= identity.hashedSince)',

@@ -7,7 +7,7 @@ import type { NameHash } from '../names/name-hash.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf, placeOf } from '../volumes/handle.ts';
 import type { WrittenExtent } from './body-writer.ts';
-import { judgeCondition } from './condition.ts';
+import { judgeCondition, refuseOvertaken } from './condition.ts';
 import { decodeContent, decodeExtent, encodeContent, encodeExtent } from './content-record.ts';
 import type { ExtentRun } from './content-record.ts';
 import type { NodeParts } from './node-parts.ts';
@@ -57,7 +57,10 @@ export class Publication {
   }
 
   /**
-   * False if a newer object of the name was published meanwhile, so that this one counts as older.
+   * False if a newer change of the name was published meanwhile, so that this one counts as older.
+   *
+   * @throws NoSuchBucketError; PreconditionFailedError if the condition does not hold, or if there
+   *   is one and this change counts as older
    */
   put(turn: Turn, object: NewObject): boolean {
     const { bucket, hash, sequence } = object;
@@ -67,6 +70,7 @@ export class Publication {
     const old = found === undefined ? undefined : this.entryOf(found);
     judgeCondition(object.condition, old?.etag);
     if (flights.isOvertaken(hash.home, sequence) || turn.noted(hash.home) > sequence) {
+      refuseOvertaken(object.condition);
       this.#buryParts(turn, object);
       return false;
     }
