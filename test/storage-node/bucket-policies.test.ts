@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
 
@@ -77,4 +78,60 @@ test('a cache gives up its oldest volumes when the disk is short of space, and n
   expectSame(await get(node, 'keep', 'first'), kept);
   expect((await node.figures()).space.freeBytes).toBeGreaterThan(2 ** 19);
   expect(await node.recount()).toMatchObject({ isExact: true, objects: left.length + 1 });
+});
+
+/** The numbers and the bytes of a bucket's volumes, the oldest first. */
+async function volumesOf(
+  node: StorageNode,
+  bucket: string,
+): Promise<{ readonly numbers: readonly number[]; readonly bytes: number }> {
+  await node.settled();
+  const all = (await node.figures()).volumes.filter((one) => one.class === `bucket ${bucket}`);
+  const numbers = all.map(({ number }) => number).sort((one, other) => one - other);
+  return { numbers, bytes: all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+}
+
+test.each<[string, (files: CrashFs, path: string) => Promise<void> | void]>([
+  [
+    'the header of a record is damaged',
+    async (files, path) => {
+      const file = await files.open(path, 'r+');
+      await file.write(Buffer.alloc(16, 'x'), 4096);
+      await file.close();
+    },
+  ],
+  [
+    'the disk cannot read it',
+    (files, path) => void files.faults.add({ call: 'read', path, mode: 'sticky' }),
+  ],
+])('a volume that cannot be dropped stops the eviction of no other: %s', async (_, damage) => {
+  const files = new CrashFs();
+  const node = await open(files);
+  const quotaBytes = 512 * 1024;
+  for (const bucket of ['a', 'b']) {
+    await node.createBucket(bucket, { mode: 'quota', quotaBytes });
+    for (let i = 0; i < 40; i++) await put(node, bucket, `n${i}`, bytesOf(20_000));
+  }
+  const oldest = (await volumesOf(node, 'a')).numbers[0]!;
+  const path = `/node/volumes/${volumeFileName(oldest)}`;
+  await damage(files, path);
+  await node.compact();
+  // The other bucket comes after it.
+  expect((await volumesOf(node, 'b')).bytes).toBeLessThanOrEqual(quotaBytes);
+  const reads = (): number => files.trace.filter((call) => call.path === path).length;
+  const before = reads();
+  await node.compact();
+  // It is not read again, its bytes count, and later volumes go in its place.
+  expect(reads()).toBe(before);
+  const { numbers, bytes } = await volumesOf(node, 'a');
+  expect(numbers[0]).toBe(oldest);
+  expect(numbers.length).toBeGreaterThan(3);
+  expect(bytes).toBeLessThanOrEqual(quotaBytes);
+  const { recentErrors } = await node.figures();
+  expect(recentErrors.length).toBeGreaterThan(0);
+  expect(recentErrors.every(({ message }) => message.startsWith(`volume ${oldest},`))).toBe(true);
+  // The scrub names it, and goes on.
+  const { volumes, damages } = await node.scrub();
+  expect(damages).toMatchObject([{ volume: oldest }]);
+  expect(volumes).toBeGreaterThan(numbers.length);
 });

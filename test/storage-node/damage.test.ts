@@ -1,8 +1,11 @@
 import { open, readdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
+import { CrashFs } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { bytesOf, expectSame, get, openNode, put } from './support/nodes.ts';
+import { bytesOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
 
 /** Flips a bit of the first occurrence of these bytes in the volumes. */
 async function flip(directory: string, bytes: Buffer): Promise<void> {
@@ -98,4 +101,32 @@ test('a volume that was cut short is named; what is left of it is served', async
   expect(damages).toMatchObject([{ volume: 1, name: 'second' }]);
   await put(again, 'b', 'second', second);
   expectSame(await get(again, 'b', 'second'), second);
+});
+
+test('compaction goes on with other volumes where the disk cannot read one', async () => {
+  const files = new CrashFs();
+  const options = { ...SMALL, volumeBytes: 256 * 1024 };
+  const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  const bodies = new Map<string, Buffer>();
+  for (let i = 0; i < 40; i++) {
+    const body = bytesOf(20_000);
+    await put(node, 'b', `n${i}`, body);
+    if (i % 4 === 0) bodies.set(`n${i}`, body);
+  }
+  for (let i = 0; i < 40; i++) if (!bodies.has(`n${i}`)) await node.delete('b', `n${i}`);
+  await node.settled();
+  const sealed = (await node.figures()).volumes
+    .filter((volume) => volume.class === 'object' && volume.state === 'sealed')
+    .map(({ number }) => number);
+  expect(sealed.length).toBeGreaterThan(2);
+  const path = `/node/volumes/${volumeFileName(sealed[0]!)}`;
+  files.faults.add({ call: 'read', path, mode: 'sticky' });
+  await node.compact();
+  await node.settled();
+  files.faults.clear();
+  const left = (await node.figures()).volumes.map(({ number }) => number);
+  expect(sealed.filter((number) => left.includes(number))).toEqual([sealed[0]]);
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
 });

@@ -9,6 +9,7 @@ import type { WalkedRecord, WalkedWindow } from '../volumes/record-walk.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { Pin, Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
+import { noteDamage } from './note-damage.ts';
 import { Outbox } from './outbox.ts';
 import { turnOfOthers, type Pace } from './pace.ts';
 
@@ -199,6 +200,9 @@ export class Compactor {
       const isWhole =
         way === 'at-once' ? await this.#moveAll(volume) : await this.#moveInSteps(volume, pin);
       if (!isWhole) return false;
+    } catch (error) {
+      noteDamage(volume, error);
+      return false;
     } finally {
       pin.release();
       this.current = undefined;
@@ -327,8 +331,7 @@ export class Compactor {
 
   /** Reported once. While the volume has live data, it stays as it is. */
   #foundDamage(volume: Volume, offset: number, message: string): void {
-    const error = this.#options.parts.volumes.tell(volume, offset, message);
-    volume.damage ??= error.message;
+    noteDamage(volume, this.#options.parts.volumes.tell(volume, offset, message));
   }
 
   async #move(volume: Volume, { bytes, records }: Outbox): Promise<void> {

@@ -10,6 +10,7 @@ import { handleOf } from '../volumes/handle.ts';
 import { walkWindows, type WalkedRecord } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
+import { noteDamage } from './note-damage.ts';
 
 /** Number of records that are processed in one batch. */
 const BATCH_RECORDS = 256;
@@ -57,13 +58,20 @@ export class Evictor {
       .sort((one, other) => one.number - other.number);
   }
 
-  /** The bucket that must drop its oldest volume. */
-  next(): Bucket | undefined {
-    const { buckets } = this.#options.parts;
-    return buckets
-      .all()
-      .map(({ name }) => buckets.get(name))
-      .find((bucket) => this.#isDue(bucket));
+  /**
+   * The oldest volume that can be dropped: nothing in it waits to be published, and everything in
+   * it can be found. Another one keeps its space, and its bytes count.
+   */
+  #oldestOf(bucket: Bucket): Volume | undefined {
+    return this.#volumesOf(bucket).find(({ damage, pending, state }) => {
+      return state !== 'creating' && pending === 0 && damage === undefined;
+    });
+  }
+
+  /** The bucket that must drop its oldest volume, except for `passed`. */
+  next(passed: ReadonlySet<Bucket>): Bucket | undefined {
+    const all = this.#options.parts.buckets.all();
+    return all.find((bucket) => !passed.has(bucket) && this.#isDue(bucket));
   }
 
   /** Includes volumes that were dropped and are still being read. */
@@ -79,10 +87,9 @@ export class Evictor {
     const { parts, space, unwrittenBytes } = this.#options;
     const { mode, quotaBytes, ttlMs } = bucket.policy;
     if (!hasOwnVolumes(bucket.policy)) return false;
-    const volumes = this.#volumesOf(bucket);
-    const oldest = volumes[0];
+    const oldest = this.#oldestOf(bucket);
     if (oldest === undefined) return false;
-    const bytes = volumes.reduce(
+    const bytes = this.#volumesOf(bucket).reduce(
       (sum, volume) => sum + volume.writtenBytes,
       unwrittenBytes(bucket),
     );
@@ -92,32 +99,44 @@ export class Evictor {
     return ttlMs !== undefined && newestMs + ttlMs < parts.now();
   }
 
-  /** Deletes all objects with a byte in the oldest volume of a bucket. */
+  /**
+   * Deletes all objects with a byte in the oldest volume of a bucket that can be dropped. Resolves
+   * to undefined if there is none, or if the volume turns out to be damaged.
+   */
   async evict(bucket: Bucket): Promise<Volume | undefined> {
     const { parts } = this.#options;
-    const [oldest] = this.#volumesOf(bucket);
+    const oldest = this.#oldestOf(bucket);
     if (oldest === undefined) return undefined;
     if (oldest.state === 'active') await parts.writers.of(bucket).rotate();
     if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;
-    const pin = oldest.pin();
-    try {
-      for await (const { records } of walkWindows(parts.volumes, oldest, oldest.endBytes)) {
-        for (let from = 0; from < records.length; from += BATCH_RECORDS) {
-          await this.#delete(bucket, oldest, records.slice(from, from + BATCH_RECORDS));
-        }
-      }
-    } finally {
-      pin.release();
-    }
-    if (oldest.liveBytes > 0) {
-      oldest.damage ??= `${oldest.liveBytes} live bytes were not found in it`;
-      return undefined;
-    }
+    if (!(await this.#empty(bucket, oldest))) return undefined;
     if (oldest.markBytes > 0) {
       await parts.publisher.submit((turn) => turn.unmark(oldest, oldest.markBytes));
     }
     this.#counts.volumes++;
     return oldest;
+  }
+
+  /** False if live data stays in it, which cannot be found or read. */
+  async #empty(bucket: Bucket, volume: Volume): Promise<boolean> {
+    const { volumes } = this.#options.parts;
+    const pin = volume.pin();
+    try {
+      for await (const { records } of walkWindows(volumes, volume, volume.endBytes)) {
+        for (let from = 0; from < records.length; from += BATCH_RECORDS) {
+          await this.#delete(bucket, volume, records.slice(from, from + BATCH_RECORDS));
+        }
+      }
+    } catch (error) {
+      noteDamage(volume, error);
+      return false;
+    } finally {
+      pin.release();
+    }
+    if (volume.liveBytes === 0) return true;
+    const message = `${volume.liveBytes} live bytes were not found: the volume cannot be dropped`;
+    noteDamage(volume, volumes.tell(volume, 0, message));
+    return false;
   }
 
   async #delete(bucket: Bucket, volume: Volume, batch: readonly WalkedRecord[]): Promise<void> {

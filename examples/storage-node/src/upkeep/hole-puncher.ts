@@ -5,6 +5,7 @@ import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
 import type { Hole } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
+import { noteDamage } from './note-damage.ts';
 
 /**
  * Frees the bodies of dead records in place, for a disk without space for copies of live data.
@@ -39,26 +40,39 @@ export class HolePuncher {
   }
 
   async punch(volume: Volume): Promise<void> {
-    const { volumes } = this.#parts;
-    const holes: Hole[] = [];
     const { deadBytes } = volume;
-    const windows = walkWindows(volumes, volume, volume.endBytes, new WindowBuffers());
-    for await (const { records } of windows) {
-      for (const record of records) {
-        const { header, offset } = record;
-        if (this.#liveness.isLive(volume, record)) continue;
-        const bodyAt = offset + bodyOffset(header);
-        const from = Math.ceil(bodyAt / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
-        const to = Math.floor((bodyAt + header.bodyBytes) / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
-        if (to > from) holes.push({ from, lengthBytes: to - from });
-      }
-    }
+    const holes = await this.#bodiesOfDead(volume);
+    if (holes === undefined) return;
     // An object opened before its deletion may still be read.
     if (!(await volume.released(undefined, this.#stop)) || volume.state !== 'sealed') return;
-    const bytes = await volumes.punch(volume, holes);
+    const bytes = await this.#parts.volumes.punch(volume, holes);
     const gained = Math.max(0, bytes - volume.freedBytes);
     this.freedBytes += gained;
     volume.freedBytes += gained;
     volume.punchedDeadBytes = deadBytes;
+  }
+
+  /** Undefined if a part of the volume cannot be read. */
+  async #bodiesOfDead(volume: Volume): Promise<Hole[] | undefined> {
+    const { volumes } = this.#parts;
+    const holes: Hole[] = [];
+    const windows = walkWindows(volumes, volume, volume.endBytes, new WindowBuffers());
+    try {
+      for await (const { records } of windows) {
+        for (const record of records) {
+          const { header, offset } = record;
+          if (this.#liveness.isLive(volume, record)) continue;
+          const bodyAt = offset + bodyOffset(header);
+          const from = Math.ceil(bodyAt / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+          const to =
+            Math.floor((bodyAt + header.bodyBytes) / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+          if (to > from) holes.push({ from, lengthBytes: to - from });
+        }
+      }
+    } catch (error) {
+      noteDamage(volume, error);
+      return undefined;
+    }
+    return holes;
   }
 }

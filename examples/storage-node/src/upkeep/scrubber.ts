@@ -1,3 +1,4 @@
+import { DamagedObjectError } from '../node-errors.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import { isRecordSound } from '../volumes/record.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
@@ -99,24 +100,30 @@ export class Scrubber {
       });
     };
     const before = volume.liveBytes;
-    for await (const window of walkWindows(volumes, volume, end, new WindowBuffers())) {
-      report.readBytes += window.lengthBytes;
-      this.verifiedBytes += window.lengthBytes;
-      this.current!.doneBytes = window.endOffset;
-      hasGap ||= window.gaps.length > 0;
-      for (const [i, record] of window.records.entries()) {
-        if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
-        report.records++;
-        const { header, offset } = record;
-        if (this.#liveness.isMark(record) || !this.#liveness.isLive(volume, record)) continue;
-        report.liveRecords++;
-        liveBytes += record.lengthBytes;
-        if (isRecordSound(header, record.bytes)) continue;
-        const name = this.#liveness.nameOf(record);
-        found(offset, 'the bytes are not what was stored', header.bucketId, name);
+    try {
+      for await (const window of walkWindows(volumes, volume, end, new WindowBuffers())) {
+        report.readBytes += window.lengthBytes;
+        this.verifiedBytes += window.lengthBytes;
+        this.current!.doneBytes = window.endOffset;
+        hasGap ||= window.gaps.length > 0;
+        for (const [i, record] of window.records.entries()) {
+          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
+          report.records++;
+          const { header, offset } = record;
+          if (this.#liveness.isMark(record) || !this.#liveness.isLive(volume, record)) continue;
+          report.liveRecords++;
+          liveBytes += record.lengthBytes;
+          if (isRecordSound(header, record.bytes)) continue;
+          const name = this.#liveness.nameOf(record);
+          found(offset, 'the bytes are not what was stored', header.bucketId, name);
+        }
+        await pace.spent(window.lengthBytes);
+        if (!isWanted()) return;
       }
-      await pace.spent(window.lengthBytes);
-      if (!isWanted()) return;
+    } catch (error) {
+      if (!(error instanceof DamagedObjectError)) throw error;
+      found(error.offsetBytes, 'the volume cannot be read from here on');
+      return;
     }
     // Beside writers, the two may differ; without other damage that is no fault.
     if (hasGap && liveBytes < Math.min(before, volume.liveBytes)) {

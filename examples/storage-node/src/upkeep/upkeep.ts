@@ -125,17 +125,10 @@ export class Upkeep {
   async #run(): Promise<number> {
     const { space, parts } = this.#options;
     await space.look();
-    let count = 0;
     for (const volume of parts.volumes) {
       if (volume.state === 'retired') this.#retire(volume);
     }
-    for (let bucket = this.evictor.next(); bucket !== undefined; bucket = this.evictor.next()) {
-      if (this.#isStopped || (await this.evict(bucket.name)) === undefined) break;
-      count++;
-      // The effect of this volume is measured before the next one is dropped.
-      await this.#unread();
-      await space.look();
-    }
+    let count = await this.#evictDue();
     await parts.writers.sealWhere((volume) => this.compactor.isWorthSealing(volume));
     for (const volume of this.compactor.empty()) {
       this.#retire(volume);
@@ -152,6 +145,26 @@ export class Upkeep {
     if (parts.volumes.canPunch) count += await this.#compactInSteps(tooLarge);
     await space.refill();
     return count;
+  }
+
+  /** Resolves to the number of dropped volumes. */
+  async #evictDue(): Promise<number> {
+    const { space } = this.#options;
+    let count = 0;
+    // One that cannot drop anything now does not keep others from it.
+    const passed = new Set<Bucket>();
+    for (;;) {
+      const bucket = this.evictor.next(passed);
+      if (bucket === undefined || this.#isStopped) return count;
+      if ((await this.evict(bucket.name)) === undefined) {
+        passed.add(bucket);
+        continue;
+      }
+      count++;
+      // The effect of this volume is measured before the next one is dropped.
+      await this.#unread();
+      await space.look();
+    }
   }
 
   async #compactInSteps(volumes: readonly Volume[]): Promise<number> {
