@@ -41,7 +41,7 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'compaction in steps does not wait for readers': {
     file: 'examples/storage-node/src/upkeep/compactor.ts',
-    find: '        if (!(await volume.released(pin, stop))) return false;',
+    find: '        if (!(await volume.released({ own: pin, stop, mostMs: READERS_MS }))) return false;',
     replace: '        if (stop.aborted) return false;',
     test: 'test/storage-node/compaction-steps.test.ts',
   },

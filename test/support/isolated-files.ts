@@ -22,6 +22,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/storage-node/admin/status-page.test.ts': 'reads globals of a page',
   'test/storage-node/block-table.test.ts': 'measures memory',
   'test/storage-node/body-writer.test.ts': 'measures memory, replaces timers',
+  'test/storage-node/compaction-steps.test.ts': 'replaces timers',
   'test/storage-node/tls.test.ts': 'counts listeners for signals',
   'test/storage-node/upkeep.test.ts': 'replaces timers',
   'test/storage-node/write-buffer-zstd.test.ts': 'replaces modules',

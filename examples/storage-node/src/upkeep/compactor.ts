@@ -11,7 +11,7 @@ import type { Pin, Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { noteDamage } from './note-damage.ts';
 import { Outbox } from './outbox.ts';
-import { turnOfOthers, type Pace } from './pace.ts';
+import { READERS_MS, turnOfOthers, type Pace } from './pace.ts';
 
 /** Maximum number of records that are copied with one write and one sync. */
 const BATCH_BYTES = 8 * 2 ** 20;
@@ -187,7 +187,7 @@ export class Compactor {
 
   /**
    * Empties a volume. False if it is damaged; then it stays, so that its readable data can be read.
-   * False too if the node is being closed, or there is no space for the next step.
+   * False too if the node is being closed, or the next step has to wait for space or readers.
    *
    * @throws NoSpaceError; the errors of writers and the publisher. Records that were moved stay
    *   moved.
@@ -265,7 +265,8 @@ export class Compactor {
   /**
    * As `moveAll`, one window after the other: when its copies are published, what stands before its
    * last group is freed. A hole ends where a group begins, so that the volume can be walked. False
-   * if the node is being closed, a record cannot be read, or there is no space for the next step.
+   * if the node is being closed, a record cannot be read, somebody reads the volume for long, or
+   * there is no space for the next step.
    */
   async #moveInSteps(volume: Volume, pin: Pin): Promise<boolean> {
     const { parts, pace, space, stop } = this.#options;
@@ -274,6 +275,8 @@ export class Compactor {
     const send = async (): Promise<void> => {
       await this.#move(volume, outbox).finally(() => outbox.clear());
     };
+    // Without it, the first step would copy what it cannot free.
+    if (!(await volume.released({ own: pin, stop, mostMs: READERS_MS }))) return false;
     let freedTo = HEADER_BYTES;
     const windows = new WindowBuffers();
     for await (const window of walkWindows(volumes, volume, volume.endBytes, windows, STEP_BYTES)) {
@@ -291,7 +294,7 @@ export class Compactor {
       const end = startOfLastGroup(window);
       if (end > freedTo) {
         // Who opened an object before it was moved may read it still.
-        if (!(await volume.released(pin, stop))) return false;
+        if (!(await volume.released({ own: pin, stop, mostMs: READERS_MS }))) return false;
         const bytes = await volumes.punch(volume, [{ from: freedTo, lengthBytes: end - freedTo }]);
         if (!volumes.canPunch) return false;
         volume.freedBytes += bytes;

@@ -6,6 +6,7 @@ import type { Hole } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { noteDamage } from './note-damage.ts';
+import { READERS_MS } from './pace.ts';
 
 /**
  * Frees the bodies of dead records in place, for a disk without space for copies of live data.
@@ -25,31 +26,42 @@ export class HolePuncher {
     this.#stop = stop;
   }
 
-  /** The sealed volume with the most dead bytes that were not punched yet. */
-  next(): Volume | undefined {
+  /**
+   * The sealed volume with the most dead bytes that were not punched yet, except for `passed`.
+   * Those that somebody reads come last.
+   */
+  next(passed: ReadonlySet<Volume>): Volume | undefined {
     if (!this.#parts.volumes.canPunch) return undefined;
     return [...this.#parts.volumes]
-      .filter(({ state, pending, damage }) => {
-        return state === 'sealed' && pending === 0 && damage === undefined;
+      .filter((volume) => {
+        const { state, pending, damage } = volume;
+        const isQuiet = state === 'sealed' && pending === 0 && damage === undefined;
+        return isQuiet && !passed.has(volume) && gainOf(volume) > 16 * GROUP_ALIGN_BYTES;
       })
-      .filter((volume) => volume.deadBytes - volume.punchedDeadBytes > 16 * GROUP_ALIGN_BYTES)
-      .sort(
-        (one, other) =>
-          other.deadBytes - other.punchedDeadBytes - one.deadBytes + one.punchedDeadBytes,
-      )[0];
+      .sort((one, other) => {
+        const isRead = Number(one.pins > 0) - Number(other.pins > 0);
+        return isRead === 0 ? gainOf(other) - gainOf(one) : isRead;
+      })[0];
   }
 
+  /** Leaves the volume as it is if it is read for long, or cannot be read. */
   async punch(volume: Volume): Promise<void> {
+    // Waits here, too: it need not be walked if the holes could not be made.
+    if (!(await this.#isReleased(volume))) return;
     const { deadBytes } = volume;
     const holes = await this.#bodiesOfDead(volume);
     if (holes === undefined) return;
     // An object opened before its deletion may still be read.
-    if (!(await volume.released(undefined, this.#stop)) || volume.state !== 'sealed') return;
+    if (!(await this.#isReleased(volume)) || volume.state !== 'sealed') return;
     const bytes = await this.#parts.volumes.punch(volume, holes);
     const gained = Math.max(0, bytes - volume.freedBytes);
     this.freedBytes += gained;
     volume.freedBytes += gained;
     volume.punchedDeadBytes = deadBytes;
+  }
+
+  #isReleased(volume: Volume): Promise<boolean> {
+    return volume.released({ stop: this.#stop, mostMs: READERS_MS });
   }
 
   /** Undefined if a part of the volume cannot be read. */
@@ -75,4 +87,9 @@ export class HolePuncher {
     }
     return holes;
   }
+}
+
+/** Dead bytes that were not punched yet. */
+function gainOf({ deadBytes, punchedDeadBytes }: Volume): number {
+  return deadBytes - punchedDeadBytes;
 }

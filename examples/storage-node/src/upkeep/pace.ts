@@ -1,3 +1,9 @@
+/**
+ * Upkeep waits at most so long for those who read a volume, who may take hours. Then it leaves the
+ * volume for the next round.
+ */
+export const READERS_MS = 1_000;
+
 /** Limits work to a number of bytes per second. */
 export class Pace {
   readonly #bytesPerSecond: number;

@@ -181,9 +181,13 @@ export class Upkeep {
   }
 
   async #punch(): Promise<void> {
-    for (let volume = this.puncher.next(); volume !== undefined; volume = this.puncher.next()) {
+    const passed = new Set<Volume>();
+    for (;;) {
+      const volume = this.puncher.next(passed);
+      if (volume === undefined) break;
       if (this.#isStopped) return;
       await this.puncher.punch(volume);
+      passed.add(volume);
     }
     await this.#options.space.look();
   }

@@ -30,6 +30,13 @@ export interface Pin {
   release(): void;
 }
 
+export interface ReleaseOptions {
+  /** It is not waited for. */
+  readonly own?: Pin;
+  readonly stop?: AbortSignal;
+  readonly mostMs?: number;
+}
+
 /** A volume at run time. */
 export class Volume {
   readonly number: number;
@@ -51,7 +58,9 @@ export class Volume {
   freedBytes = 0;
   /** Dead bytes when holes were last punched: more need not be looked for before there are more. */
   punchedDeadBytes = 0;
-  readonly #pins = new Map<Pin, (() => void)[]>();
+  readonly #pins = new Set<Pin>();
+  /** Calls of `released` that have not ended. */
+  readonly #waiting = new Set<(pin: Pin) => void>();
 
   constructor(facts: VolumeFacts) {
     this.number = facts.number;
@@ -79,31 +88,39 @@ export class Volume {
   pin(): Pin {
     const pin: Pin = {
       release: () => {
-        const waiting = this.#pins.get(pin) ?? [];
-        this.#pins.delete(pin);
-        for (const resume of waiting) resume();
+        if (!this.#pins.delete(pin)) return;
+        for (const onRelease of [...this.#waiting]) onRelease(pin);
       },
     };
-    this.#pins.set(pin, []);
+    this.#pins.add(pin);
     return pin;
   }
 
   /**
    * Resolves to true when all pins that exist now, except for `own`, are released; to false when
-   * `stop` is aborted first. Later pins do not matter: they are of records that are referred to
-   * now.
+   * `stop` is aborted or `mostMs` have passed first. Later pins do not matter: they are of records
+   * that are referred to now.
    */
-  async released(own?: Pin, stop?: AbortSignal): Promise<boolean> {
-    const released = [...this.#pins]
-      .filter(([pin]) => pin !== own)
-      .map(([, waiting]) => new Promise<void>((resolve) => waiting.push(resolve)));
-    if (released.length === 0) return true;
-    const all = Promise.all(released).then(() => true);
-    if (stop === undefined) return all;
-    if (stop.aborted) return false;
-    let onAbort = (): void => {};
-    const aborted = new Promise<boolean>((resolve) => (onAbort = () => resolve(false)));
-    stop.addEventListener('abort', onAbort);
-    return Promise.race([all, aborted]).finally(() => stop.removeEventListener('abort', onAbort));
+  released({ own, stop, mostMs }: ReleaseOptions = {}): Promise<boolean> {
+    const left = new Set(this.#pins);
+    if (own !== undefined) left.delete(own);
+    if (left.size === 0) return Promise.resolve(true);
+    if (stop?.aborted === true) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const end = (isReleased: boolean): void => {
+        clearTimeout(timer);
+        stop?.removeEventListener('abort', onEnd);
+        this.#waiting.delete(onRelease);
+        resolve(isReleased);
+      };
+      const onEnd = (): void => end(false);
+      const onRelease = (pin: Pin): void => {
+        if (left.delete(pin) && left.size === 0) end(true);
+      };
+      const timer = mostMs === undefined ? undefined : setTimeout(onEnd, mostMs);
+      timer?.unref();
+      stop?.addEventListener('abort', onEnd);
+      this.#waiting.add(onRelease);
+    });
   }
 }
