@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { OpenFile } from '../../src/fs/index.ts';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { FileCache } from '../../examples/storage-node/src/volumes/file-cache.ts';
+import { CrashFs, type CallKind, type FaultRule } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { bytesOf, expectSame, get, openNode, put } from './support/nodes.ts';
+import { bytesOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
 
 /** Files that know whether they are open. */
 function cacheOf(most: number): { cache: FileCache; open: Set<number>; opened: number[] } {
@@ -74,4 +76,28 @@ test('a node with one descriptor reads all its volumes, and none that is gone', 
   expect(gone.length).toBeGreaterThan(0);
   expect(latest.some((number) => gone.includes(number))).toBe(false);
   expectSame(await get(node, 'b', 'n5'), bodies[5]!);
+});
+
+test.each<FaultRule>([
+  { call: 'write', error: 'ENOSPC', path: /\.vol$/, mode: 'sticky' },
+  { call: 'dataSync', path: /\.vol$/, mode: 'sticky' },
+  { call: 'syncDirectory', path: /volumes$/, mode: 'sticky' },
+])('a volume that cannot be begun leaves no descriptor and no file: $call', async (rule) => {
+  const files = new CrashFs();
+  const node = await StorageNode.open('/node', SMALL, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  files.faults.add(rule);
+  for (let i = 0; i < 20; i++) await expect(node.createBucket('b')).rejects.toThrow();
+  files.faults.clear();
+  const count = (kind: CallKind): number =>
+    files.trace.filter((call) => {
+      return call.kind === kind && call.path.endsWith('.vol') && call.outcome === 'ok';
+    }).length;
+  expect([count('open'), count('close')]).toEqual([20, 20]);
+  await node.compact();
+  await node.settled();
+  await node.createBucket('b');
+  const { volumes } = await node.figures();
+  expect(Math.min(...volumes.map(({ number }) => number))).toBe(21);
+  expect(await files.readDirectory('/node/volumes')).toHaveLength(volumes.length);
 });

@@ -113,9 +113,14 @@ export class GroupWriter {
   /** Continues a volume of an earlier run, which ends with a whole group. */
   async resume(volume: Volume): Promise<void> {
     const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
-    const header = await readVolumeHeader(file);
-    const version = typeof header === 'string' ? 1 : header.version;
-    this.#current = { volume, file, version, limitBytes: this.#options.volumeBytes() };
+    try {
+      const header = await readVolumeHeader(file);
+      const version = typeof header === 'string' ? 1 : header.version;
+      this.#current = { volume, file, version, limitBytes: this.#options.volumeBytes() };
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Durable when it resolves. The record's bytes belong to the writer until then. */

@@ -145,8 +145,9 @@ export class VolumeSet {
     });
     await this.ledger!.record(volume);
     this.#volumes.set(number, volume);
+    let file: OpenFile | undefined;
     try {
-      const file = await this.files.open(this.path(number), 'wx');
+      file = await this.files.open(this.path(number), 'wx');
       const header = { version, nodeId: this.nodeId, number, kind, bucketId, createdMs };
       await writeFully(file, encodeVolumeHeader(header), 0);
       await file.dataSync();
@@ -158,6 +159,7 @@ export class VolumeSet {
       // Nothing refers to it. Its entry and the rest of its file are removed like an emptied
       // volume's.
       volume.state = 'retired';
+      await file?.close().catch(() => undefined);
       if (!isLackOfSpace(error)) throw error;
       const freeBytes = await this.files.freeBytes(this.directory).catch(() => 0);
       throw new NoSpaceError(HEADER_BYTES, freeBytes);
