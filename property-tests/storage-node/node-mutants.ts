@@ -93,6 +93,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      refuseOvertaken(undefined);',
     test: 'test/storage-node/overlapping-calls.test.ts',
   },
+  'compaction marks the name of a lost copy as deleted': {
+    file: 'examples/storage-node/src/upkeep/mark-lost-copy.ts',
+    find: '  void marks.voidRecord({ bucket, name, sequence, voided: header.sequence });',
+    replace: '  marks.tombstone({ bucket, name, sequence });',
+    test: 'test/storage-node/overlapping-calls.test.ts',
+  },
+  'compaction writes no mark about a lost copy of a bucket': {
+    file: 'examples/storage-node/src/upkeep/mark-lost-copy.ts',
+    find: "  if (header.kind === 'bucket') {",
+    replace: "  if (header.kind === 'bucket' && header.bucketId < 0) {",
+    test: 'test/storage-node/overlapping-calls.test.ts',
+  },
   'after a rebuild, records are looked for under the hash of before': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',
     find: 'if (header.sequence >= identity.hashedSince)',

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import type { BucketPolicy } from '../../examples/storage-node/src/ledger/bucket-record.ts';
 import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { Gate } from './support/gate.ts';
 import { bytesOf, etagOf, expectSame, get, put, SMALL } from './support/nodes.ts';
@@ -116,4 +117,82 @@ test.each<[string, Write]>([
   expect(await (await openOn(crashed)).info('b', 'n')).toBeUndefined();
   await store();
   expectSame(await get(node, 'b', 'n'), second);
+});
+
+interface HeldCompaction extends GatedNode {
+  readonly compacted: Promise<number>;
+  /** The file that takes new records. */
+  readonly active: string;
+  readonly release: () => void;
+}
+
+/** Compaction found `n` and the record of bucket `gone` live, and has not written its copies. */
+async function holdCompaction(): Promise<HeldCompaction> {
+  const gated = await openGated();
+  const { node, gate } = gated;
+  await node.createBucket('b');
+  await node.createBucket('gone');
+  await put(node, 'b', 'n', bytesOf(5_000));
+  await put(node, 'b', 'dead', bytesOf(40_000));
+  await put(node, 'b', 'in the next volume', bytesOf(20_000));
+  await node.delete('b', 'dead');
+  await node.settled();
+  const volumes = (await node.figures()).volumes.filter((one) => one.class === 'object');
+  expect(volumes.map(({ state }) => state)).toEqual(['sealed', 'active']);
+  const release = gate.hold(VOLUME_SYNCS);
+  const compacted = node.compact();
+  await vi.waitUntil(() => gate.waiting === 1);
+  return { ...gated, compacted, release, active: volumeFileName(volumes[1]!.number) };
+}
+
+async function rebuilt(node: StorageNode, files: CrashFs): Promise<StorageNode> {
+  await node.settled();
+  await node.close();
+  await rebuildIndex('/node', OPTIONS, {}, { ...MACHINE, files });
+  return openOn(files);
+}
+
+test('a copy that compaction loses to a delete does not outrank the next PUT of the name', async () => {
+  const { node, files, gate, active, compacted, release } = await holdCompaction();
+  await node.delete('b', 'n');
+  // Its tombstone is being written, so the PUT is in the next group.
+  await vi.waitUntil(() => gate.waiting === 2);
+  const body = bytesOf(2_000);
+  const stored = put(node, 'b', 'n', body);
+  await new Promise((resolve) => setImmediate(resolve));
+  const releasePut = gate.hold(new RegExp(`dataSync.*${active}`));
+  release();
+  await compacted;
+  expect((await node.figures()).compaction.lostRecords).toBe(1);
+  await vi.waitUntil(() => gate.waiting === 1);
+  releasePut();
+  await stored;
+  const again = await rebuilt(node, files);
+  expectSame(await get(again, 'b', 'n'), body);
+  expect(await again.recount()).toMatchObject({ isExact: true, objects: 2 });
+});
+
+test('an object that is deleted while it is copied does not come back by a rebuild', async () => {
+  const { node, files, active, compacted, release } = await holdCompaction();
+  // The tombstone of the delete is lost.
+  files.faults.add({ call: 'write', path: new RegExp(active) });
+  await node.delete('b', 'n');
+  await vi.waitUntil(async () => (await node.figures()).recentErrors.length === 1);
+  release();
+  await compacted;
+  expect((await node.figures()).compaction.lostRecords).toBe(1);
+  const again = await rebuilt(node, files);
+  expect(await again.info('b', 'n')).toBeUndefined();
+});
+
+test('a bucket that is deleted while its record is copied does not come back by a rebuild', async () => {
+  const { node, files, active, compacted, release } = await holdCompaction();
+  files.faults.add({ call: 'write', path: new RegExp(active) });
+  await node.deleteBucket('gone');
+  await vi.waitUntil(async () => (await node.figures()).recentErrors.length === 1);
+  release();
+  await compacted;
+  expect((await node.figures()).compaction.lostRecords).toBe(1);
+  const again = await rebuilt(node, files);
+  expect(again.buckets().map(({ name }) => name)).toEqual(['b']);
 });

@@ -40,7 +40,7 @@ export class Marks {
     void this.#write('tombstone', fields);
   }
 
-  /** The record `voided` was written and then refused. */
+  /** The record `voided` was written, and then refused or deleted. No other record is meant. */
   voidRecord(fields: MarkFields & { readonly voided: number }): Promise<void> {
     return this.#write('void', fields);
   }

@@ -9,6 +9,7 @@ import type { WalkedRecord, WalkedWindow } from '../volumes/record-walk.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { Pin, Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
+import { markLostCopy } from './mark-lost-copy.ts';
 import { noteDamage } from './note-damage.ts';
 import { Outbox } from './outbox.ts';
 import { READERS_MS, turnOfOthers, type Pace } from './pace.ts';
@@ -362,7 +363,6 @@ export class Compactor {
     moved: readonly boolean[],
     copies: readonly Appended[],
   ): void {
-    const { liveness, marks } = this.#options;
     for (const [i, record] of batch.entries()) {
       this.#counts.copiedBytes += copies[i]!.lengthBytes;
       if (moved[i] === true) {
@@ -370,11 +370,7 @@ export class Compactor {
         continue;
       }
       this.#counts.lost++;
-      // The copy is in a volume that the tombstone may not know.
-      if (record.header.kind !== 'object' || liveness.isNameTaken(record)) continue;
-      const name = Buffer.from(liveness.nameOf(record)!, 'latin1');
-      const sequence = this.#options.parts.counters.takeSerial();
-      marks.tombstone({ bucket: { id: record.header.bucketId }, name, sequence });
+      markLostCopy(record, this.#options);
     }
   }
 
