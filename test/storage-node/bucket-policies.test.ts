@@ -1,9 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { BucketPolicy } from '../../examples/storage-node/src/ledger/bucket-record.ts';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
-import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
+import { Gate } from './support/gate.ts';
+import { bytesOf, etagOf, expectSame, get, put, SMALL } from './support/nodes.ts';
 
 async function open(
   files: CrashFs,
@@ -134,4 +136,68 @@ test.each<[string, (files: CrashFs, path: string) => Promise<void> | void]>([
   const { volumes, damages } = await node.scrub();
   expect(damages).toMatchObject([{ volume: oldest }]);
   expect(volumes).toBeGreaterThan(numbers.length);
+});
+
+/** Volumes of buckets that have their own. */
+async function separateVolumes(node: StorageNode): Promise<number[]> {
+  await node.settled();
+  const { volumes } = await node.figures();
+  return volumes.filter((one) => one.class.startsWith('bucket')).map(({ number }) => number);
+}
+
+test.each<[string, string, BucketPolicy]>([
+  ['a cache', 'the same', { mode: 'cache' }],
+  ['a bucket with a quota', 'the next', { mode: 'quota', quotaBytes: 2 ** 20 }],
+  ['a bucket with a time to live', 'the same', { mode: 'keep', ttlMs: 60_000 }],
+])('the volumes of %s that was deleted are removed in %s run', async (_, run, policy) => {
+  const files = new CrashFs();
+  const first = await open(files, { volumeBytes: 64 * 1024 });
+  await first.createBucket('gone', policy);
+  for (let i = 0; i < 5; i++) await put(first, 'gone', `n${i}`, bytesOf(30_000));
+  for (let i = 0; i < 5; i++) await first.delete('gone', `n${i}`);
+  const before = await separateVolumes(first);
+  expect(before.length).toBeGreaterThan(2);
+  await first.deleteBucket('gone');
+  await first.settled();
+  if (run === 'the next') await first.close();
+  const node = run === 'the next' ? await open(files) : first;
+  await node.compact();
+  expect(await separateVolumes(node)).toEqual([]);
+  const paths = new Set(before.map((number) => `/node/volumes/${volumeFileName(number)}`));
+  const calls = files.trace.filter(({ path, outcome }) => paths.has(path) && outcome === 'ok');
+  const opened = calls.filter(({ kind }) => kind === 'open');
+  expect(calls.filter(({ kind }) => kind === 'close')).toHaveLength(opened.length);
+});
+
+test('PUTs that are under way when their bucket is deleted are refused, and leave no volume', async () => {
+  const gate = new Gate();
+  const files = new CrashFs({ scheduler: gate });
+  const node = await open(files);
+  onTestFinished(() => gate.openAll());
+  await node.createBucket('gone', { mode: 'cache' });
+  await node.settled();
+  const release = gate.hold(/dataSync.*\.vol/);
+  const refusal = { code: 'NO_SUCH_BUCKET' };
+  const written = expect(put(node, 'gone', 'n', bytesOf(1_000))).rejects.toMatchObject(refusal);
+  await vi.waitUntil(() => gate.waiting === 1);
+  let goOn = (): void => {};
+  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+  const bytes = bytesOf(1_000);
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    yield bytes;
+    await mayGoOn;
+  }
+  const describe = () => ({ etag: etagOf(bytes), meta: { headers: {} } });
+  const slowPut = node.put('gone', 'late', slow(), { describe });
+  const late = expect(slowPut).rejects.toMatchObject(refusal);
+  const deleted = node.deleteBucket('gone');
+  await vi.waitUntil(() => node.bucket('gone') === undefined);
+  release();
+  await Promise.all([written, deleted]);
+  goOn();
+  await late;
+  await node.settled();
+  await node.compact();
+  expect(await separateVolumes(node)).toEqual([]);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 0 });
 });

@@ -124,7 +124,7 @@ export class BucketKeeper {
   }
 
   async #delete(bucket: Bucket): Promise<void> {
-    const { buckets, names, publisher, volumes } = this.#parts;
+    const { buckets, names, onError, publisher, volumes, writers } = this.#parts;
     await publisher.submit(
       (turn) => {
         buckets.check(bucket);
@@ -137,6 +137,8 @@ export class BucketKeeper {
       },
       { alone: true },
     );
+    await writers.drop(bucket).catch(onError);
+    // It is about all volumes of the bucket.
     this.#unmake(bucket.id);
   }
 }

@@ -1,4 +1,5 @@
 import { hasOwnVolumes, type Bucket } from '../ledger/bucket-record.ts';
+import { NoSuchBucketError } from '../node-errors.ts';
 import { GroupWriter, type WriterFigures } from '../volumes/group-writer.ts';
 import type { VolumeKind } from '../volumes/volume-header.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
@@ -45,6 +46,8 @@ export class Writers {
   /** Copies made by compaction: old records stay apart from new ones. */
   readonly copies: GroupWriter;
   readonly #buckets = new Map<number, GroupWriter>();
+  /** Deleted buckets, which calls under way still refer to. */
+  readonly #dropped = new WeakSet<Bucket>();
 
   constructor(volumes: VolumeSet, options: WritersOptions) {
     this.#volumes = volumes;
@@ -72,8 +75,10 @@ export class Writers {
     return Math.max(LEAST_SHARE_BYTES, Math.floor(bytes / VOLUMES_OF_DISK));
   }
 
+  /** @throws NoSuchBucketError after `drop` */
   of(bucket: Bucket): GroupWriter {
     if (!hasOwnVolumes(bucket.policy)) return this.data;
+    if (this.#dropped.has(bucket)) throw new NoSuchBucketError(bucket.name);
     let writer = this.#buckets.get(bucket.id);
     if (writer === undefined) {
       const { quotaBytes = Infinity } = bucket.policy;
@@ -82,6 +87,20 @@ export class Writers {
       this.#buckets.set(bucket.id, writer);
     }
     return writer;
+  }
+
+  /**
+   * Ends the writer of a deleted bucket, if it has one: what waits is written, nothing follows, and
+   * its last volume is sealed.
+   */
+  async drop(bucket: Bucket): Promise<void> {
+    if (!hasOwnVolumes(bucket.policy)) return;
+    this.#dropped.add(bucket);
+    try {
+      await this.#buckets.get(bucket.id)?.end();
+    } finally {
+      this.#buckets.delete(bucket.id);
+    }
   }
 
   get #all(): GroupWriter[] {

@@ -119,11 +119,14 @@ export class Compactor {
     );
   }
 
-  /** Sealed volumes without live data. */
+  /** Sealed volumes without live data. The tombstone of a bucket replaces the marks in its own. */
   empty(): Volume[] {
-    return [...this.#options.parts.volumes].filter(
-      (volume) => this.#isQuiet(volume) && volume.liveBytes === 0 && volume.markBytes === 0,
-    );
+    const { buckets, volumes } = this.#options.parts;
+    return [...volumes].filter((volume) => {
+      const { bucketId, kind, liveBytes, markBytes } = volume;
+      if (liveBytes > 0 || !this.#isQuiet(volume)) return false;
+      return markBytes === 0 || (kind === 'bucket' && buckets.byId(bucketId) === undefined);
+    });
   }
 
   /** The share of dead bytes at which a volume is compacted: lower when space is scarce. */

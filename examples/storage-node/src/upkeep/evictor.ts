@@ -105,7 +105,9 @@ export class Evictor {
    */
   async evict(bucket: Bucket): Promise<Volume | undefined> {
     const { parts } = this.#options;
-    const oldest = this.#oldestOf(bucket);
+    // It may have been deleted while another eviction ran.
+    const isThere = parts.buckets.byId(bucket.id) === bucket;
+    const oldest = isThere ? this.#oldestOf(bucket) : undefined;
     if (oldest === undefined) return undefined;
     if (oldest.state === 'active') await parts.writers.of(bucket).rotate();
     if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;

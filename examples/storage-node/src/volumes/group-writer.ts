@@ -315,6 +315,14 @@ export class GroupWriter {
     while (this.#running !== undefined) await this.#running;
   }
 
+  /** Takes no more records, writes those that wait, and seals the volume. */
+  async end(): Promise<void> {
+    this.#isClosed = true;
+    await this.idle();
+    await this.#rotate();
+  }
+
+  /** As `end`, but the volume may be continued. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.idle();
