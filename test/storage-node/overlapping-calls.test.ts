@@ -89,35 +89,38 @@ const ONLY_NEW = { condition: { ifNoneMatch: '*' as const } };
 test.each<[string, Write]>([
   ['PUT', putWrite],
   ['completion of an upload', uploadWrite],
-])('a conditional %s that a delete has overtaken is refused, and can be repeated', async (_, write) => {
-  const { node, files, gate } = await openGated();
-  await node.createBucket('b');
-  const [first, second] = [bytesOf(1_000), bytesOf(2_000)];
-  const store = await write(node, 'b', second, ONLY_NEW);
-  await node.settled();
-  const releaseFirst = gate.hold(VOLUME_SYNCS);
-  const storedFirst = put(node, 'b', 'n', first, undefined, ONLY_NEW);
-  await vi.waitUntil(() => gate.waiting === 1);
-  // It has its sequence, and is written with the next group.
-  const refused = expect(store()).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
-  await new Promise((resolve) => setImmediate(resolve));
-  const releaseSecond = gate.hold(VOLUME_SYNCS);
-  releaseFirst();
-  await storedFirst;
-  await vi.waitUntil(() => gate.waiting === 1);
-  expect(await node.delete('b', 'n')).toBe(true);
-  releaseSecond();
-  await refused;
-  expect(await node.info('b', 'n')).toBeUndefined();
-  await node.settled();
-  expect(await node.recount()).toMatchObject({ isExact: true, objects: 0 });
-  // Its record was written: a rebuild passes it over.
-  const crashed = files.minimalCrash();
-  await rebuildIndex('/node', OPTIONS, {}, { ...MACHINE, files: crashed });
-  expect(await (await openOn(crashed)).info('b', 'n')).toBeUndefined();
-  await store();
-  expectSame(await get(node, 'b', 'n'), second);
-});
+])(
+  'a conditional %s that a delete has overtaken is refused, and can be repeated',
+  async (_, write) => {
+    const { node, files, gate } = await openGated();
+    await node.createBucket('b');
+    const [first, second] = [bytesOf(1_000), bytesOf(2_000)];
+    const store = await write(node, 'b', second, ONLY_NEW);
+    await node.settled();
+    const releaseFirst = gate.hold(VOLUME_SYNCS);
+    const storedFirst = put(node, 'b', 'n', first, undefined, ONLY_NEW);
+    await vi.waitUntil(() => gate.waiting === 1);
+    // It has its sequence, and is written with the next group.
+    const refused = store().catch((error: unknown) => error);
+    await new Promise((resolve) => setImmediate(resolve));
+    const releaseSecond = gate.hold(VOLUME_SYNCS);
+    releaseFirst();
+    await storedFirst;
+    await vi.waitUntil(() => gate.waiting === 1);
+    expect(await node.delete('b', 'n')).toBe(true);
+    releaseSecond();
+    expect(await refused).toMatchObject({ code: 'PRECONDITION_FAILED' });
+    expect(await node.info('b', 'n')).toBeUndefined();
+    await node.settled();
+    expect(await node.recount()).toMatchObject({ isExact: true, objects: 0 });
+    // Its record was written: a rebuild passes it over.
+    const crashed = files.minimalCrash();
+    await rebuildIndex('/node', OPTIONS, {}, { ...MACHINE, files: crashed });
+    expect(await (await openOn(crashed)).info('b', 'n')).toBeUndefined();
+    await store();
+    expectSame(await get(node, 'b', 'n'), second);
+  },
+);
 
 interface HeldCompaction extends GatedNode {
   readonly compacted: Promise<number>;

@@ -14,7 +14,8 @@ export class Gate implements CallScheduler {
 
   async turn(label: string): Promise<void> {
     // Only what was held when the call started.
-    for (const { calls, opened } of [...this.#holds]) {
+    const holds = [...this.#holds];
+    for (const { calls, opened } of holds) {
       if (!calls.test(label)) continue;
       this.waiting++;
       await opened;
@@ -37,6 +38,6 @@ export class Gate implements CallScheduler {
 
   /** Releases everything, so that a node can be closed. */
   openAll(): void {
-    for (const { open } of [...this.#holds]) open();
+    for (const { open } of this.#holds) open();
   }
 }

@@ -89,7 +89,7 @@ export class Volume {
     const pin: Pin = {
       release: () => {
         if (!this.#pins.delete(pin)) return;
-        for (const onRelease of [...this.#waiting]) onRelease(pin);
+        for (const onRelease of this.#waiting) onRelease(pin);
       },
     };
     this.#pins.add(pin);
