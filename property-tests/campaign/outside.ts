@@ -1,4 +1,4 @@
-import { StoreError } from '../../src/index.ts';
+import { StoreError, type MetadataStore } from '../../src/index.ts';
 import type { StoreFactory } from './store-factory.ts';
 import type { Demand } from './model.ts';
 import type { SimulatedMachine } from './simulated-machine.ts';
@@ -42,6 +42,26 @@ export async function moveAway(
     await machine.rename(ELSEWHERE, directory);
     await machine.syncDirectory('/');
   }, 'none');
+}
+
+/**
+ * Lets all calls in flight end, such as the write of a group whose rows are being indexed. Then a
+ * change feed of the store must not be ahead of what its reads show.
+ */
+export async function letCallsEnd(
+  simulated: SimulatedMachine,
+  store: () => MetadataStore | undefined,
+): Promise<void> {
+  await new Promise((go) => setImmediate(go));
+  simulated.note(() => {
+    const stats = store()?.stats();
+    if (stats === undefined || stats.lastSyncedSequence <= stats.lastSequence) return;
+    const { lastSyncedSequence, lastSequence } = stats;
+    throw new Violation(
+      'I10',
+      `a change feed is at batch ${lastSyncedSequence} where reads show batch ${lastSequence}`,
+    );
+  });
 }
 
 /**

@@ -152,6 +152,16 @@ const hot: fc.Arbitrary<Command> = fc
     wait: isAwaited,
   }));
 
+/** A batch whose rows are indexed in several slices, with pauses between them. */
+const wide: fc.Arbitrary<Command> = fc.record({
+  kind: fc.constant('batch'),
+  ops: fc.array(fc.record({ key: fc.nat(KEYS.length - 1), size: fc.constantFrom(0, -1, 7) }), {
+    minLength: 65,
+    maxLength: 140,
+  }),
+  wait,
+});
+
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant('batch'), ops, wait }) },
   {
@@ -163,6 +173,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: hot },
+  { weight: 1, arbitrary: wide },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('merge'), wait }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('settle') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },

@@ -24,6 +24,8 @@ export interface StoreSizes {
   readonly commits?: 'background' | 'inline';
   /** Whether it notes for followers, after each commit, what is durable. */
   readonly isFollowed?: boolean;
+  /** Runs between two slices of the store's work. Default: nothing. */
+  readonly pause?: () => Promise<void>;
 }
 
 /** Sizes for stores that are only inspected: no automatic merge or rotation. */
@@ -71,10 +73,11 @@ export class StoreFactory {
 
   #environment(machine: FileSystem, sizes: StoreSizes, clock: Clock): StoreEnvironment {
     const { rotateBytes, reserveBytes, isFollowed = false } = sizes;
+    const { pause = () => Promise.resolve() } = sizes;
     return {
       fileSystem: this.#makeFaulty(machine),
       makeRunner: (held) => new InlineRunner(held),
-      pause: () => Promise.resolve(),
+      pause,
       sliceMs: 0,
       identity: () => Promise.resolve(IDENTITY),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),

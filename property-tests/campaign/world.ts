@@ -13,7 +13,7 @@ import {
   type Mood,
 } from './legal-refusals.ts';
 import { Model, type Demand, type FailureKind, type ModelBatch } from './model.ts';
-import { moveAway, pause, readBeside } from './outside.ts';
+import { letCallsEnd, moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
 import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
 import { changeOf, readState, toUpdates, type Change, type Op } from './state.ts';
@@ -38,6 +38,7 @@ export class World {
   #opens = 0;
   /** The open in which the process was paused last. */
   #pausedOpen = 0;
+  #slices = 0;
 
   constructor(settings: Settings, factory: StoreFactory, options: MachineOptions) {
     this.#settings = settings;
@@ -272,10 +273,15 @@ export class World {
     return this.#opens % 2 === 0 ? 'inline' : 'background';
   }
 
+  /** The next slice of the store's work begins before or after the calls in flight have ended. */
+  async #rest(): Promise<void> {
+    if (this.#slices++ % 2 === 0) await letCallsEnd(this.simulated, () => this.#store);
+  }
+
   async #open(): Promise<void> {
     this.#opens++;
     for (let attempt = 1; this.#store === undefined; attempt++) {
-      const sizes = { ...this.#settings, commits: this.#commits };
+      const sizes = { ...this.#settings, commits: this.#commits, pause: () => this.#rest() };
       const opening = this.#factory.open(this.simulated.machine, sizes, this.#clock);
       try {
         this.#store = await this.simulated.bounded(opening, 'an open');
