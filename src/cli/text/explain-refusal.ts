@@ -43,7 +43,11 @@ export function explainError(directory: string, error: unknown): ExplainResult |
     return missing(directory, 'there is no such directory', `There is nothing at ${directory}.`);
   }
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_A_DIRECTORY') {
-    return missing(directory, 'it is a file', `${directory} is a file, but a store is a directory.`);
+    return missing(
+      directory,
+      'it is a file',
+      `${directory} is a file, but a store is a directory.`,
+    );
   }
   const cause = error instanceof StoreError ? error.cause : error;
   const code = systemCode(cause);
