@@ -203,6 +203,28 @@ test('a shard accepts writes while it moves', async () => {
   }
 });
 
+test('a node that is wanted for a shard, or is its primary, is not removed', async () => {
+  const cluster = new Cluster({ shards: 1, nodes: ['a'] });
+  const a = await cluster.open('a');
+  await until(hasPrimaries(a));
+  await expect(a.remove(0, 'a')).rejects.toThrow('a is the primary of shard 0; move it first');
+  await a.move(0, 'b');
+  await expect(a.remove(0, 'b')).rejects.toThrow('shard 0 is moving to b; move it elsewhere first');
+  await a.move(0, 'c');
+  await a.remove(0, 'b');
+  expect(a.map.shards[0]).toMatchObject({ replicas: ['a', 'c'], wanted: 'c' });
+});
+
+test.for([-1, 1, 0.5, Number.NaN])('the map has no shard %s', async (shard) => {
+  const cluster = new Cluster({ shards: 1, nodes: ['a'] });
+  const a = await cluster.open('a');
+  const message = 'shard must be an integer from 0 to 0';
+  await expect(a.move(shard, 'b')).rejects.toThrow(message);
+  await expect(a.remove(shard, 'b')).rejects.toThrow(message);
+  expect(() => a.shard(shard)).toThrow(message);
+  await expect(a.move(0, '')).rejects.toThrow('to must be an address');
+});
+
 const turns = async (count: number): Promise<void> => {
   for (let turn = 0; turn < count; turn++) await new Promise((go) => setImmediate(go));
 };

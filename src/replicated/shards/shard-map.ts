@@ -42,6 +42,12 @@ export function newShardMap(
   return { routing, shards: entries };
 }
 
+/** @throws RangeError if the map has no shard of this number */
+export function requireShard({ shards }: ShardMap, shard: number): void {
+  if (Number.isInteger(shard) && shard >= 0 && shard < shards.length) return;
+  throw new RangeError(`shard must be an integer from 0 to ${shards.length - 1}`);
+}
+
 /** The shard of a key. The hash is the same in every process and version. */
 export function shardOfKey({ routing, shards }: ShardMap, key: bigint | number): number {
   if (routing.kind === 'hash') {

@@ -15,9 +15,10 @@ import type { ReplicaEnvironment } from '../node/replica-environment.ts';
 import { shardOfBatch } from './batch-shard.ts';
 import { JobSlots } from './limited-runner.ts';
 import { mergeEntries } from './merged-entries.ts';
+import { ShardAssignments } from './shard-assignments.ts';
 import { machineEnvironment } from './shard-environment.ts';
 import { ShardMapKeeper } from './shard-map-keeper.ts';
-import { shardOfKey, type ShardEntry, type ShardMap } from './shard-map.ts';
+import { requireShard, shardOfKey, type ShardEntry, type ShardMap } from './shard-map.ts';
 import { announcement, openShard, type OpenShard } from './open-shard.ts';
 import {
   checkSharded,
@@ -59,6 +60,7 @@ export class ShardedStore implements AsyncDisposable {
   readonly #closing: AbortController = new AbortController();
   readonly #shards: Map<number, OpenShard> = new Map();
   readonly #failures: Map<number, Error> = new Map();
+  readonly #assignments: ShardAssignments;
   readonly #slots: JobSlots = new JobSlots(OPENS_AT_ONCE);
   /** Shards that are being opened, closed or announced. */
   readonly #following: Map<number, Promise<void>> = new Map();
@@ -86,7 +88,15 @@ export class ShardedStore implements AsyncDisposable {
     this.#environment = environment;
     this.#directory = directory;
     this.#options = options;
-    this.#keeper = new ShardMapKeeper(options.map, environment, this.#closing.signal);
+    const { signal } = this.#closing;
+    const { refreshMs = DEFAULT_REFRESH_MS } = options;
+    this.#keeper = new ShardMapKeeper(options.map, environment, signal);
+    this.#assignments = new ShardAssignments({
+      keeper: this.#keeper,
+      clock: environment.clock,
+      refreshMs,
+      signal,
+    });
   }
 
   /**
@@ -233,11 +243,16 @@ export class ShardedStore implements AsyncDisposable {
     return shardOfKey(this.#keeper.map, key);
   }
 
-  /** A shard on this node. @throws NotPrimaryError with the address of a node that has it */
+  /**
+   * A shard on this node.
+   * @throws NotPrimaryError with the address of a node that has it; RangeError for a shard that the
+   *   map does not have
+   */
   shard(shard: number): ReplicatedStore {
     if (this.#closing.signal.aborted) throw new StoreClosedError();
     const open = this.#shards.get(shard);
     if (open !== undefined) return open.store;
+    requireShard(this.#keeper.map, shard);
     const { primary, replicas } = this.#keeper.map.shards[shard]!;
     // This node may have the shard, and not have opened it yet.
     const address = [primary, ...replicas].find((one) => one !== this.#options.address);
@@ -328,38 +343,19 @@ export class ShardedStore implements AsyncDisposable {
   /**
    * Moves a shard to another node: that node joins, catches up and takes over. Resolves when the
    * map requests it; `map` shows when it is done. `from` drops the shard once the new primary is
-   * announced.
+   * announced, unless a later move wants the shard there.
+   * @throws RangeError for a shard that the map does not have; TypeError for an empty address
    */
-  async move(shard: number, to: string, from?: string): Promise<void> {
-    const joined = (entry: ShardEntry): ShardEntry => ({
-      ...entry,
-      replicas: [...new Set([...entry.replicas, to])],
-      wanted: to,
-    });
-    await this.#keeper.update(shard, joined);
-    if (from === undefined || from === to) return;
-    void this.#leaveLater(shard, to, from).catch(() => undefined);
+  move(shard: number, to: string, from?: string): Promise<void> {
+    return this.#assignments.move(shard, to, from);
   }
 
-  async #leaveLater(shard: number, to: string, from: string): Promise<void> {
-    const { signal } = this.#closing;
-    const { refreshMs = DEFAULT_REFRESH_MS } = this.#options;
-    while (this.#keeper.map.shards[shard]!.primary !== to) {
-      await this.#environment.clock.sleep(refreshMs, signal);
-      await this.#keeper.refresh();
-    }
-    await this.remove(shard, from);
-  }
-
-  /** Removes a shard from a node that is not its primary: the node closes it. */
-  async remove(shard: number, from: string): Promise<void> {
-    const leave = (entry: ShardEntry): ShardEntry | undefined => {
-      if (entry.primary === from) {
-        throw new TypeError(`${from} is the primary of shard ${shard}; move it first`);
-      }
-      return { ...entry, replicas: entry.replicas.filter((address) => address !== from) };
-    };
-    await this.#keeper.update(shard, leave);
+  /**
+   * Removes a shard from a node that is neither its primary nor about to be: the node closes it.
+   * @throws TypeError for such a node; RangeError for a shard that the map does not have
+   */
+  remove(shard: number, from: string): Promise<void> {
+    return this.#assignments.remove(shard, from);
   }
 
   /** Closes all shards and the map. Idempotent. */
