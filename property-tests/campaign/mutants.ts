@@ -794,13 +794,25 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a merge keeps snapshot records inside a deleted interval': {
     file: 'src/runs/interval-deletes.ts',
-    find: 'const failure = await snapshotKeys(interval, add);',
-    replace: 'const failure = await snapshotKeys({ ...interval, highest: interval.lowest }, add);',
+    find: 'await snapshotKeys(newer.intervals(), (low, high) =>',
+    replace: 'await snapshotKeys(newer.intervals().slice(1), (low, high) =>',
   },
   'recovery keeps older rows inside a deleted interval': {
-    file: 'src/store/recovery/expand-intervals.ts',
-    find: 'if (filter.accepts(low, high)) deletes.add(low, high);',
-    replace: 'if (filter.accepts(low, high) && low < 0) deletes.add(low, high);',
+    file: 'src/replay/piece-builder.ts',
+    find: 'makeDeleteRow(view, words[at + POSITION]! - position);',
+    replace: 'if (position < 0) makeDeleteRow(view, words[at + POSITION]! - position);',
+  },
+  'recovery keeps rows of an older piece inside a deleted interval': {
+    file: 'src/store/recovery/covered-rows.ts',
+    find: 'for (const interval of piece.intervals) newer.add(interval);',
+    replace: '',
+    test: 'test/store/interval-recovery.test.ts',
+  },
+  'recovery keeps snapshot records inside a deleted interval': {
+    file: 'src/store/recovery/snapshot-deletes.ts',
+    find: '    addKeysOf(chunk, interval, deletes);',
+    replace: '    if (chunk.firstKey < 0n) addKeysOf(chunk, interval, deletes);',
+    test: 'test/store/interval-recovery.test.ts',
   },
   'rows of a batch before its deleted interval survive': {
     file: 'src/store/commit/expand-batch.ts',
@@ -836,10 +848,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/delete-range.test.ts',
   },
-  'rows before and after a deleted interval packed together': {
-    file: 'src/store/recovery/row-pile.ts',
-    find: 'if (isOpen && !isInterval) stretches.at(-1)!.push(piece);',
-    replace: 'if (stretches.length > 0 && !isInterval) stretches.at(0)!.unshift(piece);',
+  'rows after a deleted interval deleted by it': {
+    file: 'src/replay/piece-builder.ts',
+    find: 'waiting[next]!.before > i;',
+    replace: 'waiting[next]!.before > 0;',
     test: 'test/store/interval-recovery.test.ts',
   },
   ...NODE_MUTANTS,

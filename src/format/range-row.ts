@@ -1,11 +1,6 @@
+import type { KeyInterval } from '../base/interval-set.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, KEY_LOW } from './row.ts';
-
-/** Keys from `lowest` to `highest`, both included. */
-export interface KeyInterval {
-  readonly lowest: bigint;
-  readonly highest: bigint;
-}
 
 /** Data of a row that deletes an interval of keys: the highest key. Its key is the lowest one. */
 export const RANGE_DATA_BYTES = 8;

@@ -26,11 +26,16 @@ export function isDeleteRow(view: DataView, offset: number): boolean {
   );
 }
 
+/** Makes a delete of its key of the row at `offset`. What was its data is no part of it then. */
+export function makeDeleteRow(view: DataView, offset: number): void {
+  view.setUint32(offset + VALUE_LOW, 0, true);
+  view.setUint32(offset + VALUE_HIGH, 0, true);
+  view.setUint32(offset + DATA_LENGTH, 0, true);
+}
+
 /** Writes a row that deletes the key of these halves. */
 export function writeDeleteRow(view: DataView, offset: number, low: number, high: number): void {
   view.setUint32(offset + KEY_LOW, low, true);
   view.setUint32(offset + KEY_HIGH, high, true);
-  view.setUint32(offset + VALUE_LOW, 0, true);
-  view.setUint32(offset + VALUE_HIGH, 0, true);
-  view.setUint32(offset + DATA_LENGTH, 0, true);
+  makeDeleteRow(view, offset);
 }

@@ -13,20 +13,24 @@ export interface KeySource {
   readonly records: readonly Columns[];
 }
 
-/** Reads the keys of a snapshot that lie in an interval, chunk by chunk. */
+/** Reads the keys of a snapshot that lie in intervals, chunk by chunk, each chunk once. */
 export function keysOfSnapshot(
   { entries, reader, records }: KeySource,
   path: string,
   pause?: () => Promise<void> | undefined,
 ): SnapshotKeys<JobDamage> {
-  return async (interval, add) => {
-    await finishInSlices(eachKeyIn(records, interval, add), pause);
+  return async (intervals, add) => {
+    await finishInSlices(eachKeyIn(records, intervals, add), pause);
+    let first = 0;
     for (const [ordinal, entry] of entries.entries()) {
-      if (entry.lastKey < interval.lowest || entry.firstKey > interval.highest) continue;
+      while (first < intervals.length && intervals[first]!.highest < entry.firstKey) first++;
+      let end = first;
+      while (end < intervals.length && intervals[end]!.lowest <= entry.lastKey) end++;
+      if (end === first) continue;
       await pause?.();
       const chunk: Columns | SnapshotDamage = await reader!.read(entry, ordinal);
       if ('kind' in chunk) return { ...chunk, path };
-      finishSteps(eachKeyIn([chunk], interval, add));
+      finishSteps(eachKeyIn([chunk], intervals.slice(first, end), add));
     }
     return undefined;
   };

@@ -1,9 +1,9 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { finishSteps, type Steps } from '../base/steps.ts';
 import type { GroupRows } from '../format/group-rows.ts';
-import { partsOf, type KeyInterval } from '../format/range-row.ts';
-import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW } from '../format/row.ts';
-import { PARTITIONS } from '../table/replayed/row-index.ts';
+import { IntervalSet, type KeyInterval } from '../base/interval-set.ts';
+import { partsOf } from '../format/range-row.ts';
+import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, makeDeleteRow } from '../format/row.ts';
 import { EntryList } from './entry-list.ts';
 import { NewestEntries } from './newest-entries.ts';
 import { RowBuffers, type RowBuffer } from './row-buffers.ts';
@@ -15,6 +15,7 @@ import {
   LENGTH_MASK,
   LOW,
   POSITION,
+  STEP_ENTRIES,
   type RowPiece,
 } from './row-piece.ts';
 
@@ -25,17 +26,34 @@ import {
 export const SUPERSEDED_BYTES: number = 8 * 1024 * 1024;
 /** A piece with this many blocks takes no more groups, because positions are bounded. */
 const FULL_BLOCKS = 512;
+/** Deletes of this many intervals, and of as many as are left, are applied together. */
+const INTERVALS_AT_ONCE = 65_536;
+
+/** The delete of an interval, and the number of entries before it. */
+interface PlacedInterval {
+  readonly interval: KeyInterval;
+  readonly before: number;
+}
 
 /**
  * Collects the rows of a part of a log. Two MiB of a log can hold a gigabyte of rows of one key. So
  * superseded rows are dropped whenever more than {@link SUPERSEDED_BYTES} were added, and as many
  * bytes as were left the last time.
+ *
+ * The delete of an interval makes deletes of the rows before it that it covers, in place. So it
+ * needs no memory, and the order of rows and intervals is settled within a piece.
  */
 export class PieceBuilder {
   readonly #buffers: RowBuffers;
   readonly #supersededBytes: number;
   #entries: EntryList = new EntryList();
   #rowBytes = 0;
+  /** Bytes of rows that are deletes now. */
+  #freedBytes = 0;
+  /** Not applied yet, oldest first. */
+  #waiting: PlacedInterval[] = [];
+  /** Applied to all rows of the piece. No two touch. */
+  #intervals: readonly KeyInterval[] = [];
   #nextDropBytes: number;
   readonly #pieces: RowPiece[] = [];
 
@@ -57,12 +75,10 @@ export class PieceBuilder {
     }
   }
 
-  /** Puts the row into a separate piece: rows before and after it must not be mixed. */
   #addInterval(interval: KeyInterval): void {
-    if (this.#entries.count > 0) finishSteps(this.#cut());
-    const starts = new Uint32Array(PARTITIONS + 1);
-    const none = { buffers: [], entries: new Uint32Array(0), starts, rowCount: 0, rowBytes: 0 };
-    this.#pieces.push({ ...none, interval });
+    this.#waiting.push({ interval, before: this.#entries.count });
+    const isDue = this.#waiting.length >= INTERVALS_AT_ONCE + this.#intervals.length;
+    if (isDue) finishSteps(this.#applyIntervals());
   }
 
   /** Copies rows, none of which deletes an interval. */
@@ -97,22 +113,55 @@ export class PieceBuilder {
   *finish(): Steps<RowPiece[]> {
     // Only if keys may repeat often.
     if (this.#rowBytes > this.#supersededBytes) this.#drop();
-    if (this.#entries.count > 0) yield* this.#cut();
+    yield* this.#applyIntervals();
+    if (this.#entries.count > 0 || this.#intervals.length > 0) yield* this.#cut();
     return this.#pieces;
   }
 
   *#cut(): Steps<void> {
+    yield* this.#applyIntervals();
+    const { count } = this.#entries;
     const { entries, starts } = yield* this.#entries.finish();
     this.#pieces.push({
       buffers: this.#buffers.take(),
       entries,
       starts,
-      rowCount: this.#entries.count,
+      rowCount: count,
       rowBytes: this.#rowBytes,
+      intervals: this.#intervals,
     });
     this.#entries = new EntryList();
     this.#rowBytes = 0;
+    this.#freedBytes = 0;
+    this.#intervals = [];
     this.#nextDropBytes = this.#supersededBytes;
+  }
+
+  /** Goes from the newest row to the oldest, so that an interval is known before what it covers. */
+  *#applyIntervals(): Steps<void> {
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return;
+    this.#waiting = [];
+    const set = new IntervalSet([...waiting.map(({ interval }) => interval), ...this.#intervals]);
+    const { words, count } = this.#entries;
+    const buffers = this.#buffers.all;
+    let [next, buffer] = [waiting.length - 1, buffers.length - 1];
+    for (let i = count - 1; i >= 0; i--) {
+      for (; next >= 0 && waiting[next]!.before > i; next--) set.add(waiting[next]!.interval);
+      if (i % STEP_ENTRIES === 0) yield;
+      const at = ENTRY_WORDS * i;
+      if (words[at + LENGTH]! >= DELETE_FLAG || !set.has(words[at + LOW]!, words[at + HIGH]!)) {
+        continue;
+      }
+      while (buffers[buffer]!.position > words[at + POSITION]!) buffer--;
+      const { view, position } = buffers[buffer]!;
+      makeDeleteRow(view, words[at + POSITION]! - position);
+      this.#freedBytes += words[at + LENGTH]! - ROW_HEADER_BYTES;
+      words[at + LENGTH] = ROW_HEADER_BYTES + DELETE_FLAG;
+    }
+    for (; next >= 0; next--) set.add(waiting[next]!.interval);
+    for (const interval of this.#intervals) set.add(interval);
+    this.#intervals = set.intervals();
   }
 
   /**
@@ -120,14 +169,19 @@ export class PieceBuilder {
    * are superseded.
    */
   #drop(): void {
+    finishSteps(this.#applyIntervals());
     const { words, count, isAscending } = this.#entries;
+    const found = new NewestEntries();
     if (!isAscending) {
-      const found = new NewestEntries();
       found.begin(count);
       found.take(words, 0, count);
-      if (2 * found.supersededBytes >= this.#rowBytes) {
-        this.#pack(found.newest.subarray(0, found.keyCount).sort());
-      }
+    }
+    const unusedBytes = found.supersededBytes + this.#freedBytes;
+    if (unusedBytes > 0 && 2 * unusedBytes >= this.#rowBytes) {
+      const kept = isAscending
+        ? Uint32Array.from({ length: count }, (_, i) => i)
+        : found.newest.subarray(0, found.keyCount).sort();
+      this.#pack(kept);
     }
     this.#nextDropBytes = this.#rowBytes + Math.max(this.#supersededBytes, this.#rowBytes);
   }
@@ -146,6 +200,7 @@ export class PieceBuilder {
     this.#buffers.keep(target.finish());
     this.#entries = packed;
     this.#rowBytes = target.movedBytes;
+    this.#freedBytes = 0;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { KeyInterval } from '../format/range-row.ts';
+import type { KeyInterval } from '../base/interval-set.ts';
 
 /**
  * Words of an entry: the key's halves, the position of its row, and the row's length with {@link
@@ -33,8 +33,11 @@ export interface RowPiece extends PieceEntries {
   readonly buffers: readonly SharedArrayBuffer[];
   readonly rowCount: number;
   readonly rowBytes: number;
-  /** The piece has no rows: it deletes these keys of older pieces and of the snapshot. */
-  readonly interval?: KeyInterval | undefined;
+  /**
+   * These keys of older pieces and of the snapshot are deleted. Ascending, and no two touch. In the
+   * piece itself the rows that they cover are deletes.
+   */
+  readonly intervals: readonly KeyInterval[];
 }
 
 /** A piece whose entries are ordered by partition. */

@@ -1,7 +1,7 @@
 import { ROW_HEADER_BYTES, MAX_U64 } from '../base/limits.ts';
 import { finishInSlices, type Steps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
-import type { KeyInterval } from '../format/range-row.ts';
+import { IntervalSet, type KeyInterval } from '../base/interval-set.ts';
 import { writeDeleteRow } from '../format/row.ts';
 import { foldRuns } from './fold.ts';
 import { LogRows } from './log-rows.ts';
@@ -42,51 +42,85 @@ export interface RunPart {
 }
 
 /**
- * Calls `add` for each key of a run that lies in the interval, ascending. A step calls it some
- * thousand times.
+ * Calls `add` for each key of a run that lies in an interval, ascending. The intervals ascend and
+ * do not overlap. A step calls it some thousand times.
  */
 export function* eachKeyIn(
   run: readonly Columns[],
-  { lowest, highest }: KeyInterval,
+  intervals: readonly KeyInterval[],
   add: (low: number, high: number) => void,
 ): Steps<void> {
   const cursor = new RunCursor(run);
-  cursor.skipBelow(lowest);
-  const bound = highest === MAX_U64 ? undefined : keyBound(highest + 1n);
-  for (let count = 1; cursor.isBelow(bound); cursor.next(), count++) {
-    add(cursor.keyLow, cursor.keyHigh);
-    if (count % BUFFERED_ROWS === 0) yield;
+  let count = 0;
+  for (const { lowest, highest } of intervals) {
+    cursor.skipBelow(lowest);
+    if (cursor.done) return;
+    const bound = highest === MAX_U64 ? undefined : keyBound(highest + 1n);
+    for (; cursor.isBelow(bound); cursor.next()) {
+      add(cursor.keyLow, cursor.keyHigh);
+      if (++count % BUFFERED_ROWS === 0) yield;
+    }
   }
 }
 
-/** Keys of a snapshot that lie in an interval. Returns the damage if they cannot be read. */
+/** Keys of a snapshot in intervals, as `eachKeyIn`. Returns the damage if they cannot be read. */
 export type SnapshotKeys<Failure> = (
-  interval: KeyInterval,
+  intervals: readonly KeyInterval[],
   add: (low: number, high: number) => void,
 ) => Promise<Failure | undefined>;
 
 /**
- * Folds the parts of logs, oldest first, into one run. A delete of an interval becomes a delete of
- * each key there that the snapshot or an older part has. `pause` is called as by `finishInSlices`.
+ * Folds the parts of logs, oldest first, into one run. Deletes of intervals become deletes of the
+ * keys that the snapshot or an older part has. It goes from the newest part to the oldest, so that
+ * the intervals that cover a part are known, and each key is looked up once, however many intervals
+ * there are. `pause` is called as by `finishInSlices`.
  */
 export async function foldParts<Failure extends object>(
   parts: readonly RunPart[],
   snapshotKeys: SnapshotKeys<Failure>,
   pause?: () => Promise<void> | undefined,
 ): Promise<Columns[] | Failure> {
-  let folded: Columns[] = [];
-  for (const { run, interval } of parts) {
-    folded = await finishInSlices(foldRuns([folded, run]), pause);
-    if (interval === undefined) continue;
-    const rows = new LogRows();
-    const deletes = new DeleteRows((bytes) => rows.add(bytes));
-    const add = (low: number, high: number): void => deletes.add(low, high);
-    await finishInSlices(eachKeyIn(folded, interval, add), pause);
-    const failure = await snapshotKeys(interval, add);
-    if (failure !== undefined) return failure;
-    deletes.flush();
-    const deleted = await finishInSlices(rows.finishInSteps(), pause);
-    folded = await finishInSlices(foldRuns([folded, deleted]), pause);
+  const newer = new IntervalSet(parts.flatMap(({ interval }) => interval ?? []));
+  /** Newest first. */
+  const runs: (readonly Columns[])[] = [];
+  for (const { run, interval } of parts.toReversed()) {
+    if (interval !== undefined) newer.add(interval);
+    if (!newer.isEmpty) runs.push(await finishInSlices(deletesOf(run, newer), pause));
+    runs.push(run);
   }
-  return folded;
+  if (!newer.isEmpty) {
+    const deleted = new DeletedKeys();
+    const failure = await snapshotKeys(newer.intervals(), (low, high) => deleted.add(low, high));
+    if (failure !== undefined) return failure;
+    runs.push(await finishInSlices(deleted.finish(), pause));
+  }
+  return finishInSlices(foldRuns(runs.toReversed()), pause);
+}
+
+/** Deletes of a run's records that are in the set. */
+function* deletesOf(run: readonly Columns[], covered: IntervalSet): Steps<Columns[]> {
+  let deleted: DeletedKeys | undefined;
+  const cursor = new RunCursor(run);
+  for (let count = 1; !cursor.done; cursor.next(), count++) {
+    if (count % BUFFERED_ROWS === 0) yield;
+    if (cursor.isDelete || !covered.has(cursor.keyLow, cursor.keyHigh)) continue;
+    deleted ??= new DeletedKeys();
+    deleted.add(cursor.keyLow, cursor.keyHigh);
+  }
+  return deleted === undefined ? [] : yield* deleted.finish();
+}
+
+/** A run of deletes. */
+class DeletedKeys {
+  readonly #collected: LogRows = new LogRows();
+  readonly #rows: DeleteRows = new DeleteRows((bytes) => this.#collected.add(bytes));
+
+  add(low: number, high: number): void {
+    this.#rows.add(low, high);
+  }
+
+  *finish(): Steps<Columns[]> {
+    this.#rows.flush();
+    return yield* this.#collected.finishInSteps();
+  }
 }

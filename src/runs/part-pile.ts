@@ -1,6 +1,7 @@
 import type { Steps } from '../base/steps.ts';
 import type { GroupRows } from '../format/group-rows.ts';
-import { partsOf, type KeyInterval } from '../format/range-row.ts';
+import type { KeyInterval } from '../base/interval-set.ts';
+import { partsOf } from '../format/range-row.ts';
 import type { RunPart } from './interval-deletes.ts';
 import { LogRows } from './log-rows.ts';
 import { RunPile } from './run-pile.ts';

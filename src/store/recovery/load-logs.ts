@@ -1,4 +1,5 @@
 import { CorruptionError } from '../../base/errors.ts';
+import type { KeyInterval } from '../../base/interval-set.ts';
 import type { LoadLogPieceResult } from '../../jobs/load-log-piece.ts';
 import type { LoadLogResult } from '../../jobs/load-log.ts';
 import { continues, type ByteRange } from '../../log/log-piece.ts';
@@ -23,8 +24,10 @@ export interface LogFile {
 export interface LoadedLogs {
   /** The scans of the logs. */
   readonly logs: readonly LoadedLog[];
-  /** All rows of the logs without superseded ones, oldest first. */
+  /** All rows of the logs without most superseded ones, oldest first. */
   readonly pieces: readonly RowPiece[];
+  /** The logs delete these keys of the snapshot. Ascending, and no two touch. */
+  readonly intervals: readonly KeyInterval[];
 }
 
 /**
@@ -49,7 +52,7 @@ export async function loadLogs(
   try {
     const logs: LoadedLog[] = [];
     for (const file of files) logs.push(await loadLog(reading, pile, file));
-    return { logs, pieces: pile.pieces };
+    return { logs, ...(await pile.finish()) };
   } finally {
     await reading.end();
   }

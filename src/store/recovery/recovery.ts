@@ -1,5 +1,6 @@
 import { onAbort } from '../../base/abort.ts';
 import type { Columns } from '../../format/columns.ts';
+import type { KeyInterval } from '../../base/interval-set.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import type { RowPiece } from '../../replay/row-piece.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
@@ -13,11 +14,11 @@ import {
   type DirectoryState,
   type LimitLogs,
 } from './directory-state.ts';
-import { coveredChunks, expandIntervals } from './expand-intervals.ts';
 import { indexPieces } from './index-pieces.ts';
 import { loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
 import type { RecoveryContext } from './recovery-context.ts';
+import { coveredChunks, snapshotDeletes } from './snapshot-deletes.ts';
 import { readSettled } from './settled-reading.ts';
 import type { Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
@@ -47,7 +48,8 @@ export interface RecoveredState extends DirectoryState {
  * 3. `judgeDirectory` decides whether a crash can have caused what the scans report. Broken bytes
  *    at the end of the last log are a torn write, unless a later frame proves that they were
  *    synced. Anything else that is invalid is damage, and ends recovery before any chunk is used.
- * 4. Deletes of intervals become deletes of the keys that are there (`expandIntervals`).
+ * 4. Deletes of intervals become deletes of the snapshot's keys in them (`snapshotDeletes`). Rows
+ *    of logs that they cover have become deletes while the logs were read (`settleIntervals`).
  * 5. `indexPieces` indexes the newest row of each key, and counts which keys the snapshot holds.
  *
  * With the lock, nobody else changes the directory. A reader without the lock may see a listing
@@ -137,7 +139,7 @@ class Recovery {
     const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
     this.#running = [loading, chunks ?? loading];
     for (const promise of this.#running) promise.catch(() => undefined);
-    const { logs, pieces } = await loading;
+    const { logs, pieces, intervals } = await loading;
     const verdict = judgeDirectory(this.#state, logs);
     requireUndamaged(verdict);
     progress.begin('snapshot', snapshot?.fileBytes ?? 0);
@@ -146,7 +148,8 @@ class Recovery {
         ? await loadAncestorRecords(this.#context, snapshot.path)
         : [];
     const spans = snapshot?.format === 'lodestore' ? snapshot.file.index.entries : ancestor;
-    const rows = await this.#singleRows(pieces, spans, async () => (await chunks) ?? ancestor);
+    const deletes = await this.#deletesOf(intervals, spans, async () => (await chunks) ?? ancestor);
+    const rows = [...deletes, ...pieces];
     const replay = await indexPieces(this.#context, rows, spans);
     const columns = (await chunks) ?? ancestor;
     // To count records exactly, the chunks of all keys in the logs must be loaded.
@@ -158,17 +161,17 @@ class Recovery {
     return { ...this.#state, verdict, columns, layers, recordCount, warming };
   }
 
-  /** Each row of the result concerns one key. */
-  async #singleRows(
-    pieces: readonly RowPiece[],
+  /** Deletes of keys of the snapshot. They are older than the rows of logs. */
+  async #deletesOf(
+    intervals: readonly KeyInterval[],
     spans: readonly { readonly firstKey: bigint; readonly lastKey: bigint }[],
     readChunks: () => Promise<readonly (Columns | LazyChunk)[]>,
   ): Promise<readonly RowPiece[]> {
-    if (pieces.every(({ interval }) => interval === undefined)) return pieces;
+    if (intervals.length === 0) return [];
     const { runner, signal } = this.#context;
     const columns = await readChunks();
-    await this.#warming?.load(runner, signal, coveredChunks(pieces, spans));
-    return expandIntervals(this.#context, pieces, columns);
+    await this.#warming?.load(runner, signal, coveredChunks(intervals, spans));
+    return snapshotDeletes(this.#context, intervals, columns);
   }
 
   /** Resolves when nothing is being read any more. */

@@ -4,8 +4,10 @@ import type {
   PlacedPiece,
   RowPiece,
 } from '../../replay/row-piece.ts';
+import { IntervalSet, type KeyInterval } from '../../base/interval-set.ts';
 import { PARTITIONS } from '../../table/replayed/row-index.ts';
 import { blocksOf } from '../../table/replayed/row-blocks.ts';
+import { settleIntervals, type SettledPieces } from './covered-rows.ts';
 import { isRun } from './piece-run.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 
@@ -18,29 +20,32 @@ const JOBS_PER_JOB = 4;
 /** Number of position blocks below the bit that marks deletes. */
 const MOST_BLOCKS = 2_048;
 
-type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes' | 'layerBlocks'>;
+type PileContext = Pick<
+  RecoveryContext,
+  'runner' | 'signal' | 'pause' | 'lookBytes' | 'layerBlocks'
+>;
 
 /**
- * The rows of logs, oldest first, as they are read. Logs may repeat the same keys. When the bytes
- * have doubled, and a minimum was added, superseded rows are counted. If at least half of the bytes
- * are superseded, the other rows are copied.
+ * The rows of logs, oldest first, as they are read. Logs may repeat the same keys, or delete
+ * intervals of them. When the bytes have doubled, and a minimum was added, deletes of intervals are
+ * applied to older rows, and superseded rows are counted. If at least half of the bytes are not
+ * used, the other rows are copied.
  */
 export class RowPile {
   readonly #context: PileContext;
   readonly #lookBytes: number;
   #pieces: RowPiece[] = [];
   #bytes = 0;
+  /** Bytes in the pieces that are no longer of rows, because an interval was deleted. */
+  #freedBytes = 0;
+  /** Applied to all pieces before. Ascending, and no two touch. */
+  #intervals: readonly KeyInterval[] = [];
   #nextLookBytes: number;
 
   constructor(context: PileContext) {
     this.#context = context;
     this.#lookBytes = context.lookBytes ?? LEAST_LOOK_BYTES;
     this.#nextLookBytes = this.#lookBytes;
-  }
-
-  /** Oldest first. */
-  get pieces(): readonly RowPiece[] {
-    return this.#pieces;
   }
 
   /** Adds rows that are newer than all others. */
@@ -50,15 +55,34 @@ export class RowPile {
       this.#bytes += piece.rowBytes;
     }
     if (this.#bytes <= this.#nextLookBytes) return;
+    await this.#settle();
     // No key of a run repeats.
-    if (!isRun(this.#pieces)) await this.#dropSuperseded();
+    if (this.#freedBytes > 0 || !isRun(this.#pieces)) await this.#dropUnused();
     this.#nextLookBytes = this.#bytes + Math.max(this.#lookBytes, this.#bytes);
   }
 
-  async #dropSuperseded(): Promise<void> {
+  /** All rows. Nothing is added afterwards. */
+  async finish(): Promise<Omit<SettledPieces, 'freedBytes'>> {
+    await this.#settle();
+    const isLarge = this.#bytes > this.#lookBytes;
+    if (isLarge && 2 * this.#freedBytes >= this.#bytes) await this.#dropUnused();
+    return { pieces: this.#pieces, intervals: this.#intervals };
+  }
+
+  async #settle(): Promise<void> {
+    const { pieces, intervals, freedBytes } = await settleIntervals(this.#context, this.#pieces);
+    this.#pieces = [...pieces];
+    this.#freedBytes += freedBytes;
+    if (intervals.length > 0) {
+      this.#intervals = IntervalSet.of([...this.#intervals, ...intervals]).intervals();
+    }
+  }
+
+  async #dropUnused(): Promise<void> {
     const pieces = await partitionPieces(this.#context, this.#pieces);
     this.#pieces = pieces;
-    if (2 * (await this.#weigh(pieces)) >= this.#bytes) await this.#pack(pieces);
+    const unusedBytes = this.#freedBytes + (await this.#weigh(pieces));
+    if (2 * unusedBytes >= this.#bytes) await this.#pack(pieces);
   }
 
   /** Counts the bytes of superseded rows. */
@@ -76,16 +100,12 @@ export class RowPile {
 
   async #pack(pieces: readonly PartitionedPiece[]): Promise<void> {
     const packed: RowPiece[] = [];
-    for (const stretch of stretchesOf(pieces)) {
-      if (stretch[0]!.interval !== undefined) packed.push(...stretch);
-      else {
-        for (const part of cutPieces(stretch, this.#context.layerBlocks)) {
-          packed.push(...(await this.#packPart(part)));
-        }
-      }
+    for (const part of cutPieces(pieces, this.#context.layerBlocks)) {
+      packed.push(...(await this.#packPart(part)));
     }
     this.#pieces = packed;
     this.#bytes = packed.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
+    this.#freedBytes = 0;
   }
 
   /** The result has one row per key, so the order of its pieces does not matter. */
@@ -101,19 +121,6 @@ export class RowPile {
     );
     return results.flatMap((result) => result.pieces);
   }
-}
-
-/** Pieces in their order; one that deletes an interval stands alone. No part is empty. */
-function stretchesOf(pieces: readonly PartitionedPiece[]): PartitionedPiece[][] {
-  const stretches: PartitionedPiece[][] = [];
-  let isOpen = false;
-  for (const piece of pieces) {
-    const isInterval = piece.interval !== undefined;
-    if (isOpen && !isInterval) stretches.at(-1)!.push(piece);
-    else stretches.push([piece]);
-    isOpen = !isInterval;
-  }
-  return stretches;
 }
 
 /**

@@ -125,8 +125,8 @@ class LogWalk {
   /** One update of each key. Nothing is walked after it. */
   async updates(): Promise<readonly Columns[]> {
     const { columns } = this.#base;
-    return foldParts<never>(finishSteps(this.#pile.finish()), (interval, add) => {
-      finishSteps(eachKeyIn(columns, interval, add));
+    return foldParts<never>(finishSteps(this.#pile.finish()), (intervals, add) => {
+      finishSteps(eachKeyIn(columns, intervals, add));
       return Promise.resolve(undefined);
     });
   }
