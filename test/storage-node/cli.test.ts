@@ -1,31 +1,15 @@
-import { EventEmitter } from 'node:events';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { EventEmitter, once } from 'node:events';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Machine, machineIo } from '../../examples/storage-node/src/cli/machine-io.ts';
 import { run } from '../../examples/storage-node/src/cli/run.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { cli } from './support/cli.ts';
 import { bytesOf, openNode, put } from './support/nodes.ts';
 import { KEY, signHeaders } from './support/signed-request.ts';
-
-interface Said {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function cli(args: readonly string[], signal = new AbortController().signal): Promise<Said> {
-  let out = '';
-  let err = '';
-  const code = await run(args, {
-    out: (text) => (out += text),
-    err: (text) => (err += text),
-    isTerminal: false,
-    signal,
-    onHangup: () => () => {},
-  });
-  return { code, out, err };
-}
 
 test('each command works on a stopped node', async () => {
   const data = await temporaryDirectory();
@@ -164,8 +148,7 @@ test('buckets are created with policies and listed, in a stopped node and in a r
   const at = ['--data', data];
   const create = (...args: string[]) => cli(['buckets', 'create', ...args, ...at]);
   const list = async () => JSON.parse((await cli(['buckets', '--json', ...at])).out) as unknown[];
-  const all = async (): Promise<void> => {
-    const known = (await list()).length;
+  const all = async (known: number): Promise<void> => {
     const quota = ['--mode', 'quota', '--quota-bytes', '1M', '--ttl-seconds', '60'];
     const more = ['--acknowledge', 'deferred', '--compress', 'zstd'];
     const created = await create(`log-${known}`, ...quota, ...more);
@@ -193,9 +176,9 @@ test('buckets are created with policies and listed, in a stopped node and in a r
     expect(again).toMatchObject({ code: 1, out: '' });
     expect(again.err).toContain('already exists');
   };
-  await all();
+  await all(0);
   await started(at);
-  await all();
+  await all(2);
   const table = (await cli(['buckets', ...at])).out.split('\n');
   expect(table[0]).toMatch(/^bucket +objects +size +policy$/);
   expect(table[1]).toMatch(
@@ -223,25 +206,6 @@ test('status says how many PUTs were acknowledged and are not durable yet', asyn
   expect(await server.stop()).toBe(0);
   const [bucket] = JSON.parse((await cli(['buckets', '--json', ...at])).out) as object[];
   expect(bucket).toMatchObject({ name: 'cache', objects: 1, bytes: 5 });
-});
-
-test.each([
-  [['create'], 'buckets create NAME'],
-  [['remove', 'photos'], 'buckets create NAME'],
-  [['list', 'photos'], 'buckets create NAME'],
-  [['--mode', 'cache'], 'buckets create NAME'],
-  [['create', 'Photos'], 'lower-case letters'],
-  [['create', 'photos', '--mode', 'ring'], 'mode must be one of keep, cache, quota'],
-  [['create', 'photos', '--mode', 'quota'], 'mode quota needs quotaBytes'],
-  [['create', 'photos', '--quota-bytes', '1G'], 'quotaBytes needs mode quota'],
-  [['create', 'photos', '--mode', 'quota', '--quota-bytes', 'much'], 'much is not a number'],
-  [['create', 'photos', '--ttl-seconds', '1.5'], '--ttl-seconds must be a whole number'],
-  [['create', 'photos', '--compress', 'gzip'], 'compression must be none or zstd'],
-  [['create', 'photos', '--acknowledge', 'never'], 'acknowledge must be synced or deferred'],
-])('wrong use is told before the node is touched: buckets %j', async (args, reason) => {
-  const said = await cli(['buckets', ...args, '--data', '/nowhere/at/all']);
-  expect(said).toMatchObject({ code: 2, out: '' });
-  expect(said.err).toContain(reason);
 });
 
 async function addKey(data: string): Promise<typeof KEY> {
@@ -327,6 +291,36 @@ test('a log that cannot be written does not end the node', async () => {
   expect(io.isOutputLost()).toBe(true);
   io.err('three\n');
   expect([stdout.written, stderr.written]).toEqual([1, 2]);
+});
+
+test('a command that a running node may have done is not done again', async () => {
+  const data = await temporaryDirectory();
+  const node = await openNode(data);
+  await node.createBucket('c', { mode: 'cache' });
+  await put(node, 'c', 'x', bytesOf(10));
+  await node.close();
+  const breaking = createServer((_, response) => {
+    response.writeHead(200);
+    response.write('\n', () => response.destroy());
+  });
+  breaking.listen(0, '127.0.0.1');
+  await once(breaking, 'listening');
+  onTestFinished(() => void breaking.close());
+  const { port } = breaking.address() as AddressInfo;
+  const running = { pid: process.pid, control: `http://127.0.0.1:${port}`, token: 'x' };
+  await writeFile(join(data, 'running.json'), JSON.stringify(running));
+  for (const command of [
+    ['evict', 'c'],
+    ['keys', 'add'],
+  ]) {
+    const said = await cli([...command, '--data', data]);
+    expect(said).toMatchObject({ code: 1, out: '' });
+    expect(said.err).toMatch(/^the running node broke off: .*\. It may have done the command\n$/);
+  }
+  await rm(join(data, 'running.json'));
+  expect((await cli(['status', '--data', data])).out).toContain('bucket c');
+  const evicted = await cli(['evict', 'c', '--json', '--data', data]);
+  expect(JSON.parse(evicted.out)).toMatchObject({ bucket: 'c' });
 });
 
 test('a node that runs and does not answer is named by its process', async () => {

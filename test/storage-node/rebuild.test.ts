@@ -1,7 +1,9 @@
-import { readdir, rename, rm } from 'node:fs/promises';
+import { cp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import type { NodeRefusedError } from '../../examples/storage-node/src/node-errors.ts';
 import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
+import { runCli } from '../support/cli.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, etagOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
 
@@ -93,6 +95,30 @@ test('volumes without metadata, missing volumes and foreign ones are refused wit
   await expect(openNode(directory)).rejects.toMatchObject({ code: 'LOST_METADATA' });
   // A refusal leaves no empty metadata behind.
   expect(await readdir(directory)).not.toContain('metadata');
+});
+
+test('a backup of a node that stores meanwhile names the volumes that are newer than its metadata', async () => {
+  const [directory, copy] = [await temporaryDirectory(), await temporaryDirectory()];
+  const node = await openNode(directory, { volumeBytes: 2 ** 17 });
+  await node.createBucket('b');
+  const kept = bytesOf(50_000);
+  await put(node, 'b', 'kept', kept);
+  await runCli(['backup', join(directory, 'metadata'), join(copy, 'saved')]);
+  for (let i = 0; i < 10; i++) await put(node, 'b', `later-${i}`, bytesOf(50_000));
+  const volumes = join(copy, 'volumes');
+  await cp(join(directory, 'volumes'), volumes, { recursive: true });
+  await runCli(['restore', join(copy, 'saved'), join(copy, 'metadata')]);
+  const refusal = await openNode(copy).catch((error: unknown) => error as NodeRefusedError);
+  expect(refusal).toMatchObject({ code: 'LOST_METADATA' });
+  const newer = (refusal as NodeRefusedError).message.match(/volume-\d+\.vol/g) ?? [];
+  expect(newer.length).toBeGreaterThan(1);
+  for (const name of newer) await rm(join(volumes, name));
+  const restored = await openNode(copy);
+  expectSame(await get(restored, 'b', 'kept'), kept);
+  expect((await restored.list('b')).objects.map(({ name }) => name)).toEqual(['kept']);
+  expect(await restored.recount()).toMatchObject({ isExact: true });
+  await put(restored, 'b', 'after', kept);
+  expectSame(await get(restored, 'b', 'after'), kept);
 });
 
 test('a node whose metadata directory is removed while it runs says that it has failed', async () => {

@@ -18,6 +18,7 @@ export type NodeErrorCode =
   | 'MISSING_VOLUME'
   | 'FOREIGN_VOLUME'
   | 'LOST_METADATA'
+  | 'NO_NODE'
   | 'DAMAGED'
   | 'CLOSED';
 
@@ -141,7 +142,7 @@ export class NodeRefusedError extends NodeError {
   readonly advice: string;
 
   constructor(
-    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'LOST_METADATA',
+    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'LOST_METADATA' | 'NO_NODE',
     message: string,
     advice: string,
   ) {

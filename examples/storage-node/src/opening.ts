@@ -313,14 +313,19 @@ function foreign(number: number, reason: string): NodeRefusedError {
   );
 }
 
+/** Refuses volumes that the metadata does not have. */
 async function refuseForeign(parts: NodeParts, numbers: readonly number[]): Promise<never> {
-  const [number = 0] = numbers;
-  const reason = await parts.volumes.inspect(number);
-  if (reason !== undefined) throw foreign(number, reason);
+  for (const number of numbers) {
+    const reason = await parts.volumes.inspect(number);
+    if (reason !== undefined) throw foreign(number, reason);
+  }
+  const names = numbers.map(volumeFileName).join(', ');
   throw new NodeRefusedError(
     'LOST_METADATA',
-    `the metadata does not know ${volumeFileName(number)}, which is of this node: it is older`,
-    'Restore newer metadata, or run "lodestore-node rebuild-index"',
+    `the metadata is older than ${names}, begun by this node since`,
+    'If a backup was restored, move these files out of "volumes": they hold only what was stored ' +
+      'after its metadata was copied. Otherwise restore newer metadata, or run ' +
+      '"lodestore-node rebuild-index"',
   );
 }
 

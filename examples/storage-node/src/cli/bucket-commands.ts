@@ -37,11 +37,8 @@ export function policyOf(flags: PolicyFlags): BucketPolicy {
 }
 
 /** Lists the buckets with their policies and contents. */
-export function listBucketPolicies(
-  { data, json, node }: CommandOptions,
-  io: CliIo,
-): Promise<number> {
-  return withNode(data, node, async (commands) => {
+export function listBucketPolicies({ data, json }: CommandOptions, io: CliIo): Promise<number> {
+  return withNode(data, {}, async (commands) => {
     const buckets = await commands.buckets();
     io.out(json ? `${JSON.stringify(buckets, undefined, 2)}\n` : tableOf(buckets));
     return EXIT_OK;
@@ -50,12 +47,12 @@ export function listBucketPolicies(
 
 /** Creates a bucket, also in a node that runs. */
 export function createBucketWith(
-  { data, json, node }: CommandOptions,
+  { data, json }: CommandOptions,
   name: string,
   policy: BucketPolicy,
   io: CliIo,
 ): Promise<number> {
-  return withNode(data, node, async (commands) => {
+  return withNode(data, { create: true }, async (commands) => {
     const isNew = await commands.createBucket(name, policy);
     if (!isNew) {
       io.err(`bucket ${name} already exists; the policy of a bucket cannot be changed\n`);

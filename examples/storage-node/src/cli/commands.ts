@@ -1,23 +1,20 @@
-import { resolve } from 'node:path';
 import type { Tell } from '../control/node-commands.ts';
 import type { NodeFigures } from '../node-figures.ts';
-import type { NodeOptions } from '../node-options.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
 import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
-import { ensureData, withKeys, withNode } from './node-command.ts';
+import { ensureData, existingData, existingNode, withKeys, withNode } from './node-command.ts';
 
 export interface CommandOptions {
   readonly data: string;
   readonly json: boolean;
-  readonly node: NodeOptions;
 }
 
 function print(io: CliIo, value: unknown): void {
   io.out(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-export function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  return withNode(data, node, async (commands) => {
+export function status({ data, json }: CommandOptions, io: CliIo): Promise<number> {
+  return withNode(data, {}, async (commands) => {
     const figures = await commands.status();
     if (json) print(io, figures);
     else io.out(statusText(figures));
@@ -53,9 +50,9 @@ function statusText(figures: NodeFigures): string {
   return `${lines.join('\n')}\n`;
 }
 
-export function compact({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
+export function compact({ data, json }: CommandOptions, io: CliIo): Promise<number> {
   const onError = (error: Error): void => io.err(`${error.message}\n`);
-  return withNode(data, { ...node, onError }, async (commands) => {
+  return withNode(data, { onError }, async (commands) => {
     const report = await watched(io, (tell) => commands.compact(tell));
     if (json) print(io, report);
     else {
@@ -83,11 +80,11 @@ async function watched<T>(io: CliIo, run: (tell: Tell) => Promise<T>): Promise<T
 }
 
 export function scrub(
-  { data, json, node }: CommandOptions,
+  { data, json }: CommandOptions,
   bytesPerSecond: number,
   io: CliIo,
 ): Promise<number> {
-  return withNode(data, node, async (commands) => {
+  return withNode(data, {}, async (commands) => {
     const report = await watched(io, (tell) => commands.scrub(bytesPerSecond, tell));
     if (json) print(io, report);
     else {
@@ -106,8 +103,8 @@ export function scrub(
 }
 
 /** Recounts, lists all names, and reads all live data. */
-export function verify({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  return withNode(data, node, async (commands) => {
+export function verify({ data, json }: CommandOptions, io: CliIo): Promise<number> {
+  return withNode(data, {}, async (commands) => {
     const report = await watched(io, (tell) => commands.verify(tell));
     const { isSound, listed, recount, scrub: scrubbed } = report;
     if (json) print(io, report);
@@ -121,13 +118,18 @@ export function verify({ data, json, node }: CommandOptions, io: CliIo): Promise
   });
 }
 
-export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
+export async function rebuild({ data, json }: CommandOptions, io: CliIo): Promise<number> {
+  const directory = await existingNode(data);
   const line = new ProgressLine(io);
-  const report = await rebuildIndex(resolve(data), node, {
-    onProgress: ({ phase, done, total }) => {
-      line.show(`${phase === 'scan' ? 'volume' : 'object'} ${done} of ${total}`);
+  const report = await rebuildIndex(
+    directory,
+    {},
+    {
+      onProgress: ({ phase, done, total }) => {
+        line.show(`${phase === 'scan' ? 'volume' : 'object'} ${done} of ${total}`);
+      },
     },
-  });
+  );
   line.end();
   if (json) print(io, report);
   else {
@@ -145,14 +147,15 @@ export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): 
   return report.lostObjects + report.damagedRecords === 0 ? EXIT_OK : EXIT_FAILED;
 }
 
-export function evict({ data, node }: CommandOptions, bucket: string, io: CliIo): Promise<number> {
-  return withNode(data, node, async (commands) => {
+export function evict({ data, json }: CommandOptions, bucket: string, io: CliIo): Promise<number> {
+  return withNode(data, {}, async (commands) => {
     const volume = await commands.evict(bucket);
     if (volume === undefined) {
       io.err(`bucket ${bucket} has no separate volume that can be dropped\n`);
       return EXIT_FAILED;
     }
-    io.out(`volume ${volume} was dropped, with all objects that had a byte in it\n`);
+    if (json) print(io, { bucket, volume });
+    else io.out(`volume ${volume} was dropped, with all objects that had a byte in it\n`);
     return EXIT_OK;
   });
 }
@@ -163,7 +166,7 @@ export async function keys(
   id: string | undefined,
   io: CliIo,
 ): Promise<number> {
-  const directory = await ensureData(data);
+  const directory = action === 'add' ? await ensureData(data) : await existingData(data);
   if (action === 'list') {
     const stored = await withKeys(directory, io, (ring) => ring.listKeys());
     if (json) print(io, stored);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { NodeError } from '../node-errors.ts';
 import type { NodeOptions } from '../node-options.ts';
@@ -16,6 +17,7 @@ import { start, type StartOptions } from './start.ts';
 
 interface Flags extends PolicyFlags {
   readonly data: string;
+  readonly existing?: boolean;
   readonly json?: boolean;
   readonly host?: string;
   readonly port?: string;
@@ -36,38 +38,53 @@ interface Flags extends PolicyFlags {
 function nodeOptionsOf(flags: Flags): NodeOptions {
   const { volumeBytes, reserveBytes, queueBytes, deadRatio } = flags;
   return {
-    ...(volumeBytes !== undefined && { volumeBytes: bytesOfText(volumeBytes) }),
-    ...(reserveBytes !== undefined && { reserveBytes: bytesOfText(reserveBytes) }),
-    ...(queueBytes !== undefined && { queueBytes: bytesOfText(queueBytes) }),
-    ...(deadRatio !== undefined && { compactDeadRatio: Number(deadRatio) }),
+    ...(volumeBytes !== undefined && { volumeBytes: bytesOf('--volume-bytes', volumeBytes) }),
+    ...(reserveBytes !== undefined && { reserveBytes: bytesOf('--reserve-bytes', reserveBytes) }),
+    ...(queueBytes !== undefined && { queueBytes: bytesOf('--queue-bytes', queueBytes) }),
+    ...(deadRatio !== undefined && { compactDeadRatio: ratioOf('--dead-ratio', deadRatio) }),
   };
 }
 
 function commandOptionsOf(flags: Flags): CommandOptions {
-  return { data: flags.data, json: flags.json === true, node: nodeOptionsOf(flags) };
+  return { data: flags.data, json: flags.json === true };
 }
 
-function portOf(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new Error(`${text} is not a port`);
+function bytesOf(flag: string, text: string): number {
+  try {
+    return bytesOfText(text);
+  } catch (error) {
+    throw usage(`${flag}: ${(error as Error).message}`);
+  }
+}
+
+function ratioOf(flag: string, text: string): number {
+  const ratio = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(ratio >= 0)) throw usage(`${flag}: ${text} is not a share such as 0.5`);
+  return ratio;
+}
+
+function portOf(flag: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw usage(`${flag}: ${text} is not a port from 0 to 65535`);
   return port;
 }
 
 function startOptionsOf(flags: Flags): StartOptions {
   const { data, host = '127.0.0.1', region = 'us-east-1', accessLog = false } = flags;
   const { port = '9000', adminPort = '9001', accessKey, secretKey, tlsCert, tlsKey } = flags;
+  if (host.trim() === '') throw usage('--host: an empty address would be every address');
   if ((accessKey === undefined) !== (secretKey === undefined)) {
-    throw new CommanderError(EXIT_USAGE, 'flags', '--access-key and --secret-key go together');
+    throw usage('--access-key and --secret-key go together');
   }
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw new CommanderError(EXIT_USAGE, 'flags', '--tls-cert and --tls-key go together');
+    throw usage('--tls-cert and --tls-key go together');
   }
   return {
     data,
+    isExisting: flags.existing === true,
     host,
-    port: portOf(port),
-    adminPort: portOf(adminPort),
+    port: portOf('--port', port),
+    adminPort: portOf('--admin-port', adminPort),
     region,
     accessLog,
     ...(accessKey !== undefined &&
@@ -124,26 +141,37 @@ function addBuckets(add: Add, io: CliIo): void {
     );
 }
 
+function addKeys(add: Add, io: CliIo): void {
+  add('keys', 'list, add or remove access keys', (options, _, args) => {
+    const [action = 'list', id, ...others] = args;
+    const isKnown = action === 'list' || action === 'add' || action === 'remove';
+    if (!isKnown || (id !== undefined) !== (action === 'remove') || others.length > 0) {
+      throw usage('keys list, keys add, or keys remove ID');
+    }
+    return keys(options, action, id, io);
+  })
+    .argument('[action]', 'list, add or remove (default: list)')
+    .argument('[id]', 'of remove');
+}
+
+/** The package's version. Its package.json is at the same relative path from `src` and `dist`. */
+function readVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
 /** The program. Each action sets the exit code. */
 function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   const program = new Command('lodestore-node')
     .description('A storage node for one machine: buckets of objects, served by S3.')
+    .version(readVersion())
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
   const command = (name: string, summary: string): Command =>
     program
       .command(name)
       .description(summary)
-      .option('--data <directory>', 'directory of the node', './data')
-      .option('--volume-bytes <bytes>', 'length of a volume (default: 1G)')
-      .option(
-        '--reserve-bytes <bytes>',
-        'space kept free: bodies are refused below it (default: 64M)',
-      )
-      .option(
-        '--dead-ratio <share>',
-        'compact a volume when this share of it is dead (default: 0.5)',
-      );
+      .option('--data <directory>', 'directory of the node', './data');
   const add: Add = (name, summary, work) =>
     command(name, summary)
       .option('--json', 'print JSON')
@@ -153,6 +181,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
         setCode(await work(commandOptionsOf(flags), flags, self.args));
       });
   command('start', 'serve S3 until a signal')
+    .option('--existing', 'refuse to create a node, for when the disk is not mounted')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0: any', '9000')
     .option('--admin-port <port>', 'port of the status page, on the loopback', '9001')
@@ -161,13 +190,19 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     .option('--tls-cert <file>', 'PEM: serve S3 over TLS; SIGHUP reads both files again')
     .option('--tls-key <file>', 'PEM, of --tls-cert')
     .option('--region <name>', 'region reported to clients', 'us-east-1')
+    .option('--volume-bytes <bytes>', 'length of a volume (default: 1G)')
+    .option(
+      '--reserve-bytes <bytes>',
+      'space kept free: bodies are refused below it (default: 64M)',
+    )
+    .option('--dead-ratio <share>', 'compact a volume when this share of it is dead (default: 0.5)')
     .option('--queue-bytes <bytes>', 'bodies in memory until they are written (default: 64M)')
     .option('--access-log', 'print a line of JSON for each request')
     .action(async (flags: Flags) => setCode(await start(startOptionsOf(flags), io)));
   add('status', 'objects, space, and each volume', (options) => status(options, io));
   add('compact', 'free the space of deleted objects', (options) => compact(options, io));
   add('scrub', 'read all live data and verify checksums', (options, flags) =>
-    scrub(options, flags.rate === undefined ? 0 : bytesOfText(flags.rate), io),
+    scrub(options, flags.rate === undefined ? 0 : bytesOf('--rate', flags.rate), io),
   ).option('--rate <bytes>', 'bytes per second; unlimited by default');
   add('verify', 'recount, list all names, read all live data', (options) => verify(options, io));
   add('rebuild-index', 'rebuild the metadata from the volumes', (options) => rebuild(options, io));
@@ -175,14 +210,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     evict(options, args[0]!, io),
   ).argument('<bucket>');
   addBuckets(add, io);
-  add('keys', 'list, add or remove access keys', (options, _, [action = 'list', id]) => {
-    if (action !== 'list' && action !== 'add' && action !== 'remove') {
-      throw new CommanderError(EXIT_USAGE, 'keys', 'keys list, keys add, or keys remove ID');
-    }
-    return keys(options, action, id, io);
-  })
-    .argument('[action]', 'list, add or remove (default: list)')
-    .argument('[id]', 'of remove');
+  addKeys(add, io);
   return program;
 }
 
@@ -206,7 +234,7 @@ export async function run(args: readonly string[], io: CliIo): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT_OK;
-      if (error.code === 'keys' || error.code === 'flags') io.err(`${error.message}\n`);
+      if (error.code === 'flags') io.err(`${error.message}\n`);
       return EXIT_USAGE;
     }
     const { code: reason } = error as { code?: unknown };

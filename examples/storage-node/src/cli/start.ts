@@ -9,13 +9,15 @@ import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { ensureKeys, keyFilePath, type StoredKey } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';
-import { ensureData } from './node-command.ts';
+import { ensureData, existingNode } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
 import { forgetRunning, writeRunFile } from './running-file.ts';
 import { readTls, type TlsPaths } from './tls-files.ts';
 
 export interface StartOptions {
   readonly data: string;
+  /** Refuses to create a node: its disk may not be mounted. */
+  readonly isExisting: boolean;
   readonly host: string;
   readonly port: number;
   /** Port of the status page, on the loopback. */
@@ -31,7 +33,8 @@ export interface StartOptions {
 
 /** Serves until a signal, or until the metadata store fails. Resolves to the exit code. */
 export async function start(options: StartOptions, io: CliIo): Promise<number> {
-  const directory = await ensureData(options.data);
+  const { data, isExisting } = options;
+  const directory = isExisting ? await existingNode(data) : await ensureData(data);
   const settings = await serverOptionsOf(options, directory, io);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<Error>((resolve) => (fail = resolve));
@@ -77,8 +80,9 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     await servers.s3?.close();
     await servers.admin?.close();
     await servers.control?.close();
-    await node.close();
+    // Before the lock is free: the next node writes the file anew.
     await forgetRunning(directory);
+    await node.close();
   }
 }
 

@@ -29,6 +29,14 @@ interface Line {
 /** The node was not reached, or its response did not end. */
 export class NoAnswerError extends Error {
   override name = 'NoAnswerError';
+  readonly code = 'NO_ANSWER';
+  /** Whether the node may have done the command, or a part of it. */
+  readonly mayBeDone: boolean;
+
+  constructor(message: string, mayBeDone: boolean) {
+    super(message);
+    this.mayBeDone = mayBeDone;
+  }
 }
 
 /** Why a running node refused. */
@@ -94,12 +102,13 @@ export class RemoteCommands implements NodeCommands, KeyCommands {
   #call<T>(body: ControlRequest, tell: Tell = () => {}): Promise<T> {
     const { control, token } = this.#address;
     return new Promise((resolve, reject) => {
-      const fail = (reason: string): void => reject(new NoAnswerError(reason));
+      const fail = (reason: string, mayBeDone = true): void =>
+        reject(new NoAnswerError(reason, mayBeDone));
       const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
       const call = request(control, { method: 'POST', headers, agent: false }, (answer) => {
         if (answer.statusCode !== 200) {
           answer.resume();
-          return fail(`it answered ${answer.statusCode ?? 'nothing'}`);
+          return fail(`it answered ${answer.statusCode ?? 'nothing'}`, false);
         }
         const lines = createInterface({ input: answer });
         lines.on('line', (text) => {
@@ -110,10 +119,14 @@ export class RemoteCommands implements NodeCommands, KeyCommands {
           else resolve(result as T);
         });
         answer.on('error', (error) => fail(error.message));
+        // It passes on the errors of its input.
+        lines.on('error', (error) => fail(error.message));
         lines.on('close', () => fail('it stopped before the command ended'));
       });
       call.setTimeout(SILENCE_MS, () => call.destroy(new Error('no response')));
-      call.on('error', (error) => fail(error.message));
+      call.on('error', (error: NodeJS.ErrnoException) => {
+        fail(error.message, error.code !== 'ECONNREFUSED');
+      });
       call.end(JSON.stringify(body));
     });
   }

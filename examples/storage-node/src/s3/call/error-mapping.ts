@@ -21,6 +21,7 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   MISSING_VOLUME: 'InternalError',
   FOREIGN_VOLUME: 'InternalError',
   LOST_METADATA: 'InternalError',
+  NO_NODE: 'InternalError',
   DAMAGED: 'InternalError',
   CLOSED: 'ServiceUnavailable',
 };
