@@ -75,6 +75,9 @@ export type FileHeaderResult =
   /** The checksum is valid, but the header is wrong for this file. No torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
+/** Of the store's id. All versions have it there. */
+export const STORE_ID_OFFSET = 16;
+
 const RESERVED_OFFSET = 76;
 const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
@@ -104,7 +107,7 @@ export function encodeFileHeader(
   bytes.set(MAGIC[header.kind]);
   view.setUint32(8, version, true);
   view.setUint32(12, FILE_HEADER_BYTES, true);
-  bytes.set(header.storeId, 16);
+  bytes.set(header.storeId, STORE_ID_OFFSET);
   writeSafeU64(view, 32, header.number);
   assert(isFileNumber(header.number) && isFileNumber(header.epoch), 'a reader accepts the header');
   writeSafeU64(view, 40, header.epoch);
@@ -174,8 +177,12 @@ function isCutMagic(head: Uint8Array, magic: Uint8Array): boolean {
   return equal > 0 && isZero(head, equal);
 }
 
+function storeIdIn(head: Uint8Array): Uint8Array {
+  return head.subarray(STORE_ID_OFFSET, STORE_ID_OFFSET + STORE_ID_BYTES);
+}
+
 function isSeededWith(head: Uint8Array, kind: FileKind, number: number): boolean {
-  const seed = new ChecksumSeed(head.subarray(16, 16 + STORE_ID_BYTES), kind, number);
+  const seed = new ChecksumSeed(storeIdIn(head), kind, number);
   const checksum = viewOf(head).getUint32(CHECKSUM_OFFSET, true);
   return seed.checksum(head.subarray(0, CHECKSUM_OFFSET), 0) === checksum;
 }
@@ -190,7 +197,7 @@ function fieldsOf(view: DataView, head: Uint8Array, kind: FileKind): FileHeader 
   return {
     kind,
     version: view.getUint32(8, true),
-    storeId: head.slice(16, 16 + STORE_ID_BYTES),
+    storeId: storeIdIn(head).slice(),
     number: readSafeU64(view, 32),
     epoch: readSafeU64(view, 40),
     predecessor,

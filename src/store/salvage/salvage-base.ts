@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import type { DirectoryListing } from '../../directory/listing.ts';
-import { snapshotName } from '../../format/file-name.ts';
-import { logName } from '../../format/file-name.ts';
+import type { Claim } from '../../format/claim.ts';
 import type { Predecessor } from '../../format/file-header.ts';
+import { logName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readAncestorSnapshot } from '../../jobs/load-ancestor.ts';
 import { scanLog } from '../../log/log-scan.ts';
 import { readSnapshotHeader } from '../../snapshot/snapshot-header.ts';
+import type { DirectoryContents } from '../recovery/directory-state.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import {
   salvageIndexed,
@@ -21,6 +22,7 @@ import {
   predecessorOf,
   type LoadedLog,
 } from '../recovery/verdict.ts';
+import { findLostStoreId } from './store-id.ts';
 
 /** The records into which the logs are folded. */
 export interface SalvageBase extends SalvagedSnapshot {
@@ -38,12 +40,19 @@ export class SalvageBaseReader {
   readonly #directory: string;
   readonly #signal: AbortSignal;
   readonly #listing: DirectoryListing;
+  readonly #claim: Claim | undefined;
 
-  constructor(fs: FileSystem, directory: string, signal: AbortSignal, listing: DirectoryListing) {
+  constructor(
+    fs: FileSystem,
+    directory: string,
+    signal: AbortSignal,
+    { listing, claim }: Pick<DirectoryContents, 'listing' | 'claim'>,
+  ) {
     this.#fs = fs;
     this.#directory = directory;
     this.#signal = signal;
     this.#listing = listing;
+    this.#claim = claim;
   }
 
   /**
@@ -71,7 +80,7 @@ export class SalvageBaseReader {
 
   async #withoutSnapshot(): Promise<SalvageBase> {
     const { logs } = this.#listing;
-    const storeId = await this.#findStoreId(undefined);
+    const storeId = (await this.#findStoreId()) ?? storeIdOf(undefined);
     const number = Math.max((logs[0] ?? 1) - 1, 0);
     const isAncestor =
       number === 0 &&
@@ -94,7 +103,11 @@ export class SalvageBaseReader {
     if (!('hint' in state)) return this.#readState(state);
     const { path, reason } = state;
     const header = await readSnapshotHeader(this.#fs, path, number);
-    const storeId = header?.storeId ?? (await this.#findStoreId(number));
+    const storeId =
+      header?.storeId ??
+      (await this.#findStoreId()) ??
+      this.#claim?.storeId ??
+      storeIdOf(undefined);
     const salvaged = await salvageUnindexed(this.#fs, path, number, storeId, reason);
     return {
       columns: salvaged.columns,
@@ -126,18 +139,8 @@ export class SalvageBaseReader {
     return { columns: [], losses, ...common, format: 'ancestor', epoch: 0 };
   }
 
-  /** The id in the first other valid file header. */
-  async #findStoreId(damaged: number | undefined): Promise<Uint8Array> {
-    for (const number of this.#listing.logs.toReversed()) {
-      const { scan } = await this.loadLog(number, undefined);
-      if (scan.header !== undefined) return scan.header.storeId;
-    }
-    for (const number of this.#listing.snapshots.toReversed()) {
-      if (number === damaged) continue;
-      const state = await readSnapshotState(this.#fs, this.#directory, number);
-      if (!('hint' in state)) return storeIdOf(state);
-    }
-    return storeIdOf(undefined);
+  #findStoreId(): Promise<Uint8Array | undefined> {
+    return findLostStoreId(this.#fs, this.#directory, this.#listing, this.#claim);
   }
 
   /**

@@ -52,7 +52,7 @@ export async function readSalvageable(
   const moves = await planMoves(source, directory, signal);
   const fs = viewPlaced(source, directory, moves);
   const { listing, claim } = await readDirectoryContents(fs, directory);
-  const reader = new SalvageBaseReader(fs, directory, signal, listing);
+  const reader = new SalvageBaseReader(fs, directory, signal, { listing, claim });
   const base = await reader.read();
   const walk = new LogWalk(fs, directory, base, listing);
   const logs: LoadedLog[] = [];
