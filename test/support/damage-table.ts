@@ -404,6 +404,97 @@ const COPIES: DamageRow[] = [
   },
 ];
 
+/** A copy of a log that was made before this group was written. */
+function olderCopy(index: number): Uint8Array {
+  const { log, from } = group(index);
+  return bytesOf(subject.files, logName(log)).slice().fill(0, from);
+}
+
+function flippedIn(files: Files, name: string, offset: number): Files {
+  const bytes = bytesOf(files, name).slice();
+  bytes[offset] = present(bytes[offset], 'the offset is in the file') ^ 0x55;
+  return files.set(name, bytes);
+}
+
+/** Copies that are older than the damaged file, or damaged as well. */
+const WORSE_COPIES: DamageRow[] = [
+  ...[4, 7].map((index) => ({
+    what: `group ${index} of a log damaged, beside an older copy`,
+    damage: () => {
+      const name = logName(group(index).log);
+      return flipped(name, group(index).from + 50).set(`${name}.bak`, olderCopy(index));
+    },
+    refused: [logName(group(index).log), /payload|checksum/] as const,
+    goneGroups: [index],
+    losses: () => [lostGroup(index)],
+  })),
+  ...[5, 8].map((index) => ({
+    what: `header of the log with group ${index} damaged, beside an older copy`,
+    damage: () => {
+      const name = logName(group(index).log);
+      return flipped(name, 60).set(`${name}.bak`, olderCopy(index));
+    },
+    refused: [logName(group(index).log), /header|checksum/] as const,
+    losses: () => [lostBytes(logName(group(index).log), 0, 128)],
+  })),
+  {
+    what: 'a chunk damaged, the last log torn, beside an older copy of the log',
+    damage: () => {
+      const files = flipped(SNAPSHOT, chunk(1).from + 60).set(`${LOG6}.bak`, olderCopy(7));
+      const torn = bytesOf(files, LOG6).slice();
+      return files.set(LOG6, torn.fill(0xee, group(8).to, group(8).to + 40));
+    },
+    refused: [SNAPSHOT, /payload/],
+    goneChunks: [1],
+    losses: () => [
+      lostChunk(1, 11n, 13n),
+      { ...lostBytes(LOG6, group(8).to, size(LOG6)), ...open(group(8).last + 1n) },
+    ],
+  },
+  {
+    what: 'a chunk damaged, beside a whole copy of the snapshot',
+    damage: () =>
+      flipped(SNAPSHOT, chunk(1).from + 60).set(
+        `${SNAPSHOT}.bak`,
+        bytesOf(subject.files, SNAPSHOT),
+      ),
+    refused: [SNAPSHOT, /payload/],
+    losses: NONE,
+    moved: { [SNAPSHOT]: 'quarantine', [`${SNAPSHOT}.bak`]: SNAPSHOT },
+  },
+  {
+    what: 'a chunk damaged, beside a copy of the snapshot with more damage',
+    damage: () => {
+      const files = flipped(SNAPSHOT, chunk(1).from + 60);
+      files.set(`${SNAPSHOT}.bak`, bytesOf(subject.files, SNAPSHOT));
+      for (const index of [0, 2]) flippedIn(files, `${SNAPSHOT}.bak`, chunk(index).from + 60);
+      return files;
+    },
+    refused: [SNAPSHOT, /payload/],
+    goneChunks: [1],
+    losses: () => [lostChunk(1, 11n, 13n)],
+  },
+  {
+    what: 'header of the snapshot damaged, beside a copy with a damaged chunk',
+    damage: () => {
+      const files = flipped(SNAPSHOT, 50).set(`${SNAPSHOT}.bak`, bytesOf(subject.files, SNAPSHOT));
+      return flippedIn(files, `${SNAPSHOT}.bak`, chunk(1).from + 60);
+    },
+    refused: [SNAPSHOT, /header|checksum/],
+    losses: () => [lostBytes(SNAPSHOT, 0, 128)],
+  },
+  {
+    what: 'the snapshot renamed to .bak, beside a log that was merged into it',
+    damage: async () => {
+      const { bytes } = await logOf({ number: 3, groups: [[[{ key: 1n, value: 666n }]]] });
+      return renamed({ [SNAPSHOT]: `${SNAPSHOT}.bak` }).set(logName(3), bytes);
+    },
+    refused: [logName(3), /snapshot before them is missing/],
+    losses: NONE,
+    moved: { [`${SNAPSHOT}.bak`]: SNAPSHOT },
+  },
+];
+
 const FOREIGN: DamageRow[] = [
   ...[4, 5].map((number) => ({
     what: `a snapshot of another store copied in as number ${number}`,
@@ -591,6 +682,7 @@ export const DAMAGE_ROWS: readonly DamageRow[] = [
   ...SWAPPED,
   ...RENAMED,
   ...COPIES,
+  ...WORSE_COPIES,
   ...FOREIGN,
   ...SNAPSHOTS,
 ];

@@ -24,11 +24,6 @@ export function placeOf({ kind, number }: FileHeader): string {
   return kind === 'log' ? logName(number) : snapshotName(number);
 }
 
-/** Whether the header matches the name. */
-export function isInPlace({ name, header }: FoundFile): boolean {
-  return header !== undefined && placeOf(header) === name;
-}
-
 /**
  * Finds logs and snapshots of a directory, also under foreign names: copies and renamed files.
  * Rejects with the system error.
@@ -100,8 +95,10 @@ function rankOf(headers: readonly FileHeader[]): readonly number[] {
   return [places.size + (snapshots.length > 0 ? 1 : 0), Math.max(-1, ...snapshots)];
 }
 
-/** Whether the first rank is higher. Earlier elements are more significant. */
-export function isHigher(rank: readonly number[], other: readonly number[]): boolean {
+/** Earlier elements are more significant. */
+export type Rank = readonly (number | bigint)[];
+
+export function isHigher(rank: Rank, other: Rank): boolean {
   const at = rank.findIndex((value, i) => value !== other[i]);
   return at >= 0 && rank[at]! > other[at]!;
 }

@@ -2,20 +2,25 @@ import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
 import { readClaim } from '../../directory/claim-file.ts';
 import type { FileHeader, Predecessor } from '../../format/file-header.ts';
-import { logName } from '../../format/file-name.ts';
+import { logName, parseFileName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import type { LogScan } from '../../log/log-report.ts';
-import { scanLog } from '../../log/log-scan.ts';
-import { readSnapshot } from '../../snapshot/snapshot-reader.ts';
 import { isSamePredecessor } from '../recovery/verdict.ts';
+import {
+  holdsAllOf,
+  readLogCopy,
+  readSnapshotCopy,
+  type CopyOf,
+  type LogCopy,
+} from './file-copies.ts';
 import {
   findFiles,
   findStoreId,
   isHigher,
-  isInPlace,
   placeOf,
   type FoundFile,
+  type Rank,
 } from './found-files.ts';
+import { hasFrameOf } from './store-id.ts';
 
 /** A file that must be renamed or set aside. */
 export interface Move {
@@ -33,9 +38,12 @@ export interface Move {
  *
  * - Files of the store get the names in their headers. The store is the one in the claim, or the
  *   one that most headers name.
- * - If several files have the same name, the one that the next log follows is chosen, or the one
- *   that is valid the furthest.
- * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or invalid.
+ * - If several files have the same name, the one of which salvage keeps the most is chosen: of logs,
+ *   the one that the next log follows, else the one with the last batch, also behind damage; of
+ *   snapshots, a whole one, else the one with the most records. A file with an invalid header takes
+ *   part if a frame of it verifies.
+ * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or damaged. A log is
+ *   replaced by such a file only if the next log follows that file, or if it has all its frames.
  * - Files of another store and second copies are set aside. A file with an invalid header stays,
  *   unless another file needs its name.
  *
@@ -57,7 +65,19 @@ export async function planMoves(
 /** A file that could get a name. */
 interface Candidate {
   readonly file: FoundFile;
-  readonly header: FileHeader;
+  readonly kind: FileHeader['kind'];
+  readonly number: number;
+  /** Undefined: it is invalid, and the file has the name itself. */
+  readonly header: FileHeader | undefined;
+}
+
+/** A candidate that was read, to be compared with others for the same name. */
+interface Copy {
+  readonly file: FoundFile;
+  readonly rank: Rank;
+  /** Whether nothing is given up if this one, under a foreign name, replaces another. */
+  readonly mayReplace: (other: Copy) => boolean;
+  readonly log: LogCopy | undefined;
 }
 
 class Placement {
@@ -84,9 +104,13 @@ class Placement {
     for (const file of files) {
       const { header } = file;
       if (header === undefined || !this.#isOurs(header)) continue;
-      const place = placeOf(header);
-      this.#candidates.set(place, [...(this.#candidates.get(place) ?? []), { file, header }]);
+      const { kind, number } = header;
+      this.#add(placeOf(header), { file, kind, number, header });
     }
+  }
+
+  #add(place: string, candidate: Candidate): void {
+    this.#candidates.set(place, [...(this.#candidates.get(place) ?? []), candidate]);
   }
 
   #isOurs(header: FileHeader): boolean {
@@ -94,12 +118,25 @@ class Placement {
   }
 
   async plan(): Promise<Move[]> {
+    await this.#addHeaderless();
     const chosen = new Map<string, FoundFile>();
     for (const [place, candidates] of this.#candidates) {
-      const file = await this.#choose(candidates);
+      const file = await this.#choose(place, candidates);
       if (file !== undefined) chosen.set(place, file);
     }
     return this.#files.flatMap((file) => this.#moveOf(file, chosen) ?? []);
+  }
+
+  /** A file with an invalid header may hold more than the other candidates for its name. */
+  async #addHeaderless(): Promise<void> {
+    for (const file of this.#files) {
+      if (file.header !== undefined || !this.#candidates.has(file.name)) continue;
+      const parsed = parseFileName(file.name);
+      if (parsed.kind !== 'log' && parsed.kind !== 'snapshot') continue;
+      const named = { kind: parsed.kind, number: parsed.number, path: this.#path(file) };
+      if (!(await hasFrameOf(this.#fs, named, this.#storeId))) continue;
+      this.#add(file.name, { ...named, file, header: undefined });
+    }
   }
 
   #moveOf(file: FoundFile, chosen: ReadonlyMap<string, FoundFile>): Move | undefined {
@@ -120,90 +157,124 @@ class Placement {
     if (!isNamed) return undefined;
     if (header !== undefined) return { from, to: undefined, reason: 'it belongs to another store' };
     const reason = 'its header does not verify, and another file belongs there';
-    return chosen.has(from) ? { from, to: undefined, reason } : undefined;
+    const place = chosen.get(from);
+    return place === undefined || place === file ? undefined : { from, to: undefined, reason };
   }
 
   /**
    * The best file for a name. Undefined if only files under foreign names exist and none is needed.
    */
-  async #choose(candidates: readonly Candidate[]): Promise<FoundFile | undefined> {
-    const named = candidates.filter(({ file }) => file.isNamed);
-    if (named.length === 0 && !(await this.#isNeeded(candidates[0]!))) return undefined;
-    if (candidates.length === 1) return candidates[0]!.file;
-    let best: { readonly file: FoundFile; readonly rank: readonly number[] } | undefined;
+  async #choose(place: string, candidates: readonly Candidate[]): Promise<FoundFile | undefined> {
+    const isNamed = candidates.some(({ file }) => file.isNamed);
+    const usable = isNamed ? candidates : await this.#needed(candidates);
+    if (usable.length < 2) return usable[0]?.file;
+    const copies: Copy[] = [];
+    for (const candidate of usable) copies.push(await this.#copyOf(place, candidate));
+    const named = copies.filter(({ file }) => file.isNamed);
+    const foreign = copies.filter(({ file }) => !file.isNamed);
+    if (named.length === 0) return highest(copies).file;
+    return foreign.reduce(
+      (best, copy) => (isHigher(copy.rank, best.rank) && copy.mayReplace(best) ? copy : best),
+      highest(named),
+    ).file;
+  }
+
+  async #needed(candidates: readonly Candidate[]): Promise<Candidate[]> {
+    const needed: Candidate[] = [];
     for (const candidate of candidates) {
-      const { file } = candidate;
-      const quality = await this.#quality(candidate);
-      const rank = [...quality, isInPlace(file) ? 1 : 0, file.isNamed ? 1 : 0];
-      if (best === undefined || isHigher(rank, best.rank)) best = { file, rank };
+      const { header } = candidate;
+      if (header !== undefined && (await this.#isNeeded(header))) needed.push(candidate);
     }
-    return best?.file;
+    return needed;
   }
 
   /**
    * Whether a file under a foreign name fills a gap, continues the last log, or is the missing
    * snapshot.
    */
-  async #isNeeded({ header }: Candidate): Promise<boolean> {
+  async #isNeeded(header: FileHeader): Promise<boolean> {
     const numbers = (kind: FileHeader['kind']): number[] =>
       [...this.#candidates.values()]
         .flat()
-        .filter((one) => one.file.isNamed && one.header.kind === kind)
-        .map((one) => one.header.number);
+        .filter((one) => one.file.isNamed && one.header?.kind === kind)
+        .map((one) => one.number);
     const [logs, snapshots] = [numbers('log'), numbers('snapshot')];
-    const isSnapshotMissing = snapshots.length === 0;
     if (header.kind === 'snapshot') {
-      return isSnapshotMissing && logs.every((number) => number > header.number);
+      return snapshots.length === 0 && this.#isMissing(header, logs);
     }
     if (header.number <= Math.max(-1, ...snapshots)) return false;
     if (logs.some((number) => number > header.number)) return true;
-    const before = await this.#endBefore(header.number, snapshots);
+    const before = await this.#endBefore(header.number);
     return before !== undefined && isSamePredecessor(before, header.predecessor);
   }
 
+  /**
+   * Whether a snapshot is the one that the logs began with. Merged logs may still be there: then
+   * the next log must follow the snapshot, or the last merged log must end as the snapshot says.
+   */
+  async #isMissing(snapshot: FileHeader, logs: readonly number[]): Promise<boolean> {
+    const { number, predecessor } = snapshot;
+    if (logs.every((log) => log > number)) return true;
+    const next = this.#known(logName(number + 1))?.header;
+    const end = next?.predecessor ?? (await this.#endOf(number));
+    return end !== undefined && isSamePredecessor(end, predecessor);
+  }
+
   /** The end of the log before a number, or of the snapshot in its place. */
-  async #endBefore(number: number, snapshots: readonly number[]): Promise<Predecessor | undefined> {
-    const before = this.#candidates.get(logName(number - 1))?.[0];
-    if (before !== undefined) return this.#endOf(before);
-    if (!snapshots.includes(number - 1)) return undefined;
-    const snapshot = [...this.#candidates.values()]
-      .flat()
-      .find(({ header }) => header.kind === 'snapshot' && header.number === number - 1);
-    return snapshot?.header.predecessor;
+  async #endBefore(number: number): Promise<Predecessor | undefined> {
+    const end = await this.#endOf(number - 1);
+    const snapshot = this.#known(snapshotName(number - 1));
+    return end ?? (snapshot?.file.isNamed === true ? snapshot.header?.predecessor : undefined);
   }
 
-  async #endOf({ file, header }: Candidate): Promise<Predecessor> {
-    const { number } = header;
-    const { validBytes, lastSequence, chain } = await this.#scan(file.name, number);
-    return { number, lengthBytes: validBytes, lastSequence, chain };
+  async #endOf(number: number): Promise<Predecessor | undefined> {
+    const log = this.#known(logName(number));
+    if (log === undefined) return undefined;
+    return (await readLogCopy(this.#fs, this.#copy(log), this.#signal)).end;
   }
 
-  #scan(name: string, number: number): Promise<LogScan> {
-    return scanLog(this.#fs, join(this.#directory, name), {
-      number,
-      storeId: this.#storeId,
-      signal: this.#signal,
-      onProgress: () => undefined,
-    });
+  /** The candidate with a valid header by which others are judged: one with a proper name first. */
+  #known(place: string): Candidate | undefined {
+    const known = (this.#candidates.get(place) ?? []).filter((one) => one.header !== undefined);
+    return known.find(({ file }) => file.isNamed) ?? known[0];
   }
 
-  /** Quality of a copy: whether its successor follows it, whether it is valid, and how far. */
-  async #quality({ file, header }: Candidate): Promise<readonly number[]> {
-    const { number, kind } = header;
+  /** Reads a candidate. The rank is by what salvage would keep of it. */
+  async #copyOf(place: string, candidate: Candidate): Promise<Copy> {
+    const { file, kind, number, header } = candidate;
+    const next = this.#known(logName(number + 1))?.header?.predecessor;
+    const names = [file.name === place ? 1 : 0, file.isNamed ? 1 : 0];
     if (kind === 'snapshot') {
-      const opened = await this.#fs.open(join(this.#directory, file.name), 'r');
-      try {
-        const read = await readSnapshot(opened, number);
-        return [0, read.kind === 'snapshot' ? 1 : 0, (await opened.stat()).sizeBytes];
-      } finally {
-        await opened.close();
-      }
+      const { isWhole, recordCount } = await readSnapshotCopy(this.#fs, this.#copy(candidate));
+      const isOther =
+        next !== undefined && header !== undefined && !isSamePredecessor(next, header.predecessor);
+      const rank = [isOther ? 0 : 1, isWhole ? 1 : 0, isWhole ? 0 : recordCount, ...names];
+      return { file, rank, log: undefined, mayReplace: () => true };
     }
-    const { validBytes, lastSequence, chain, ending } = await this.#scan(file.name, number);
-    const next = this.#candidates.get(logName(number + 1))?.[0]?.header.predecessor;
-    const end = { number, lengthBytes: validBytes, lastSequence, chain };
-    const isFollowed = next !== undefined && isSamePredecessor(next, end);
-    const isSound = ending.kind === 'sealed' || ending.kind === 'end';
-    return [isFollowed ? 1 : 0, isSound ? 1 : 0, validBytes];
+    const log = await readLogCopy(this.#fs, this.#copy(candidate), this.#signal);
+    const isFollowed = next !== undefined && isSamePredecessor(next, log.end);
+    const rank = [
+      isFollowed ? 1 : 0,
+      log.lastSequence,
+      log.frames.size,
+      log.isSound ? 1 : 0,
+      log.end.lengthBytes,
+      ...names,
+    ];
+    const mayReplace = (other: Copy): boolean =>
+      isFollowed || (other.log !== undefined && holdsAllOf(log, other.log));
+    return { file, rank, log, mayReplace };
   }
+
+  #copy({ file, number }: Candidate): CopyOf {
+    return { path: this.#path(file), number, storeId: this.#storeId };
+  }
+
+  #path({ name }: FoundFile): string {
+    return join(this.#directory, name);
+  }
+}
+
+function highest(copies: readonly Copy[]): Copy {
+  return copies.reduce((best, copy) => (isHigher(copy.rank, best.rank) ? copy : best));
 }
