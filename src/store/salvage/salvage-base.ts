@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { DirectoryListing } from '../../directory/listing.ts';
+import { isAncestorStoreId } from '../../format/ancestor.ts';
 import type { Claim } from '../../format/claim.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
@@ -79,18 +80,16 @@ export class SalvageBaseReader {
   }
 
   async #withoutSnapshot(): Promise<SalvageBase> {
-    const { logs } = this.#listing;
+    const [first] = this.#listing.logs;
     const storeId = (await this.#findStoreId()) ?? storeIdOf(undefined);
-    const number = Math.max((logs[0] ?? 1) - 1, 0);
-    const isAncestor =
-      number === 0 &&
-      logs[0] !== undefined &&
-      (await this.loadLog(logs[0], storeId)).scan.format === 'ancestor';
+    const number = Math.max((first ?? 1) - 1, 0);
+    const isRead = first !== undefined && number === 0;
+    const log = isRead ? await this.loadLog(first, storeId) : undefined;
+    const isAncestor = log?.scan.format === 'ancestor';
     const losses: Loss[] = [];
     if (!isAncestor) {
       const reason = 'the snapshot is missing';
-      // The first snapshot of a store, number 0, is empty.
-      const firstKey = number === 0 ? undefined : 0n;
+      const firstKey = beganEmpty(log) ? undefined : 0n;
       const gap = { reason, fromOffset: 0, toOffset: 0, firstKey, lastKey: undefined };
       losses.push(snapshotLoss(join(this.#directory, snapshotName(number)), gap));
     }
@@ -173,4 +172,15 @@ export class SalvageBaseReader {
     }));
     return { ...base, losses };
   }
+}
+
+/**
+ * Whether a log proves that the snapshot before it had no records: it is the first log of a store
+ * that was created empty. A store that began with records has an id that says so (those of the
+ * ancestor), or its sequence numbers do not begin at 1 (those of a salvage).
+ */
+function beganEmpty(log: LoadedLog | undefined): boolean {
+  const header = log?.scan.header;
+  if (header?.number !== 1 || isAncestorStoreId(header.storeId)) return false;
+  return header.predecessor.lastSequence === 0n;
 }

@@ -1,3 +1,4 @@
+import type { Columns } from '../../format/columns.ts';
 import type { RunPart } from '../../runs/interval-deletes.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 
@@ -22,15 +23,21 @@ export interface SalvagedLog {
  */
 const SEQUENCE_GAP: bigint = 2n ** 40n;
 
-/** The last sequence number of the store that salvage writes. */
+/**
+ * The last sequence number of the store that salvage writes. Above 0 if it has records, which shows
+ * that its first snapshot is not the empty one of a new store.
+ */
 export function sequenceAfterSalvage(found: {
   readonly lastSequence: bigint;
+  readonly columns: readonly Columns[];
   readonly losses: readonly Loss[];
 }): bigint {
   const isLossy = found.losses.some(
     (loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined,
   );
-  return found.lastSequence + (isLossy ? SEQUENCE_GAP : 0n);
+  if (isLossy) return found.lastSequence + SEQUENCE_GAP;
+  const isUnnumbered = found.lastSequence === 0n && found.columns.length > 0;
+  return isUnnumbered ? 1n : found.lastSequence;
 }
 
 /** Unusable bytes of a log, and the lost batches. */

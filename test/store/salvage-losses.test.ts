@@ -1,0 +1,101 @@
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { salvage } from '../../src/cli/salvage.ts';
+import { logName, snapshotName } from '../../src/format/file-name.ts';
+import type { Loss } from '../../src/index.ts';
+import { sequenceAfterSalvage } from '../../src/store/salvage/salvage-loss.ts';
+import { readSalvageable, type Salvageable } from '../../src/store/salvage/salvage-reading.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { runOn } from '../support/cli.ts';
+import { ANCESTOR } from '../support/golden.ts';
+import { filesIn, machineWith, withFlip, type Files } from '../support/machine.ts';
+
+const SIGNAL = new AbortController().signal;
+const GAP = 2n ** 40n;
+
+/** The files below a directory, with the lock file. */
+function filesBelow(fs: CrashFs, directory: string): Files {
+  const inside = [...fs.files()].filter(([path]) => path.startsWith(`${directory}/`));
+  return new Map(inside.map(([path, bytes]) => [path.slice(directory.length + 1), bytes]));
+}
+
+function without(files: Files, ...names: readonly string[]): Files {
+  return new Map([...files].filter(([name]) => !names.includes(name)));
+}
+
+function readFrom(files: Files): Promise<Salvageable> {
+  return readSalvageable(machineWith(files), '/s', SIGNAL);
+}
+
+function keysOf(losses: readonly Loss[]): unknown[] {
+  return losses.map(({ path, firstKey, lastKey }) => [path, firstKey, lastKey]);
+}
+
+/** The files of a new store after these puts, each one batch. The store is not closed. */
+async function storeWith(keys: readonly number[]): Promise<Files> {
+  const fs = new CrashFs({ trace: false });
+  const store = await openOn(fs, '/s');
+  for (const key of keys) await store.put(key, key);
+  return filesBelow(fs.kill(), '/s');
+}
+
+/** A store that salvage wrote of these files, opened and changed by one batch. */
+async function salvagedStore(files: Files): Promise<Files> {
+  const fs = machineWith(files);
+  await runOn(fs, (context) => salvage(context, '/s', '/t', {}));
+  const store = await openOn(fs, '/t');
+  expect(store.size).toBeGreaterThan(0);
+  await store.put(7_777_777, 1);
+  return filesBelow(fs.kill(), '/t');
+}
+
+describe('a missing first snapshot', () => {
+  const FIRST = snapshotName(0);
+
+  test('of a new store held no record', async () => {
+    const found = await readFrom(without(await storeWith([1, 2, 3]), FIRST));
+    expect(keysOf(found.losses)).toEqual([[`/s/${FIRST}`, undefined, undefined]]);
+    expect(sequenceAfterSalvage(found)).toBe(3n);
+  });
+
+  test.each<[string, () => Promise<Files>]>([
+    [
+      'that salvage wrote with losses',
+      async () => salvagedStore(withFlip(await storeWith([1, 2, 3]), logName(1), 150)),
+    ],
+    ['that salvage wrote without losses', async () => salvagedStore(await storeWith([1, 2, 3]))],
+    [
+      "that salvage wrote of the ancestor's records, which have no sequence numbers",
+      () => salvagedStore(filesIn(join(ANCESTOR, 'c-snapshot-and-live-log'))),
+    ],
+  ])('%s held records: they are lost', async (_what, make) => {
+    const files = await make();
+    const found = await readFrom(without(files, FIRST));
+    expect(keysOf(found.losses)).toEqual([[`/s/${FIRST}`, 0n, undefined]]);
+    expect(sequenceAfterSalvage(found)).toBeGreaterThan(GAP);
+    const { out } = await runOn(machineWith(without(files, FIRST)), (context) =>
+      salvage(context, '/s', '/t', {}),
+    );
+    expect(out).toContain('keys 0 to unknown');
+  });
+
+  test('without any log may have held records', async () => {
+    const found = await readFrom(new Map([['note', new Uint8Array(1)]]));
+    expect(keysOf(found.losses)).toEqual([[`/s/${FIRST}`, 0n, undefined]]);
+  });
+});
+
+test('--skip-unreadable with nothing but an unreadable snapshot reports it as lost', async () => {
+  const fs = new CrashFs({ trace: false });
+  const store = await openOn(fs, '/s');
+  await store.put(1, 1);
+  await store.merge();
+  await store.close();
+  const machine = machineWith(without(filesBelow(fs, '/s'), logName(2), 'lodestore.lock'));
+  machine.faults.add({ call: 'open', path: `/s/${snapshotName(1)}`, mode: 'sticky' });
+  const { code, out } = await runOn(machine, (context) =>
+    salvage(context, '/s', '/t', { skipUnreadable: true }),
+  );
+  expect(code).toBe(1);
+  expect(out).toContain('keys 0 to unknown');
+});
