@@ -99,3 +99,36 @@ test('--skip-unreadable with nothing but an unreadable snapshot reports it as lo
   expect(code).toBe(1);
   expect(out).toContain('keys 0 to unknown');
 });
+
+describe('a snapshot whose header, with the sequence number, is damaged', () => {
+  /** A store of three batches that were merged, with the merged log and the lock file. */
+  async function mergedStore(): Promise<Files> {
+    const fs = new CrashFs({ trace: false });
+    const store = await openOn(fs, '/s');
+    for (const key of [1, 2, 3]) await store.put(key, key);
+    const merged = filesBelow(fs, '/s').get(logName(1))!;
+    await store.merge();
+    await store.close();
+    const files = without(filesBelow(fs, '/s'), logName(2)).set(logName(1), merged);
+    return withFlip(files, snapshotName(1), 60);
+  }
+
+  test.each<[string, readonly string[], bigint]>([
+    ['the claim and the merged log name it', [], 3n],
+    ['the claim names it', [logName(1)], 3n],
+    ['the merged log names it', ['lodestore.lock'], 3n],
+    ['nothing names it', [logName(1), 'lodestore.lock'], 0n],
+  ])(
+    '%s: numbers continue after a gap, because there may be later ones',
+    async (_what, gone, last) => {
+      const files = without(await mergedStore(), ...gone);
+      const found = await readFrom(files);
+      expect(keysOf(found.losses)).toEqual([[`/s/${snapshotName(1)}`, undefined, undefined]]);
+      expect(sequenceAfterSalvage(found)).toBe(last + GAP);
+      const store = await openOn(machineWith(files), '/s', { recovery: 'salvage' });
+      expect(store.size).toBe(3);
+      expect(store.stats().lastSequence).toBe(last + GAP);
+      await store.close();
+    },
+  );
+});

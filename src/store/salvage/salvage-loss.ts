@@ -17,7 +17,9 @@ export interface SalvagedLog {
 }
 
 /**
- * Added to the last sequence number if batches or records are lost. Otherwise a follower of the
+ * Added to the last sequence number if batches or records are lost, or if that number is unknown:
+ * a snapshot with a damaged header may have had batches after the last one that another file names.
+ * Otherwise a follower of the
  * change feed that has seen a lost batch would take a later batch for it; with the gap, its
  * position is rejected. Larger than the number of batches in any logs.
  */
@@ -29,13 +31,14 @@ const SEQUENCE_GAP: bigint = 2n ** 40n;
  */
 export function sequenceAfterSalvage(found: {
   readonly lastSequence: bigint;
+  readonly isSequenceKnown: boolean;
   readonly columns: readonly Columns[];
   readonly losses: readonly Loss[];
 }): bigint {
   const isLossy = found.losses.some(
     (loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined,
   );
-  if (isLossy) return found.lastSequence + SEQUENCE_GAP;
+  if (isLossy || !found.isSequenceKnown) return found.lastSequence + SEQUENCE_GAP;
   const isUnnumbered = found.lastSequence === 0n && found.columns.length > 0;
   return isUnnumbered ? 1n : found.lastSequence;
 }

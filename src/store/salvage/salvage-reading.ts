@@ -29,7 +29,10 @@ export interface Salvageable {
   /** At least the highest number of any file, and of the claim. */
   readonly number: number;
   readonly epoch: number;
+  /** Of the last batch that any file or the claim names. */
   readonly lastSequence: bigint;
+  /** False if there may have been batches after it, which the snapshot holds. */
+  readonly isSequenceKnown: boolean;
   /** Ascending. */
   readonly columns: readonly Columns[];
   /** `quarantined` is not set yet. */
@@ -65,6 +68,10 @@ export async function readSalvageable(
   const isOurs = claim !== undefined && equalBytes(claim.storeId, storeId);
   const snapshot = isThere ? { number: base.number } : undefined;
   if (isOurs) walk.end(claim, logs, { directory, snapshot, storeId });
+  if (!walk.isSequenceKnown) {
+    if (isOurs) walk.reach(claim.lastSequence);
+    walk.reach(await lastMergedSequence(reader, base, listing));
+  }
   const highest = Math.max(listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0);
   return {
     listing,
@@ -72,10 +79,26 @@ export async function readSalvageable(
     number: Math.max(base.number, highest, isOurs ? claim.number : 0),
     epoch: walk.highestEpoch,
     lastSequence: walk.lastSequence,
+    isSequenceKnown: walk.isSequenceKnown,
     columns: fold(base.columns, await walk.updates()),
     losses: [...base.losses, ...walk.losses],
     moves,
   };
+}
+
+/** The last sequence number in the logs that were merged into the base and still exist, or 0. */
+async function lastMergedSequence(
+  reader: SalvageBaseReader,
+  { number, storeId }: SalvageBase,
+  { logs }: DirectoryListing,
+): Promise<bigint> {
+  let last = 0n;
+  for (const merged of logs.filter((one) => one <= number)) {
+    const { header, lastSequence } = (await reader.loadLog(merged, storeId)).scan;
+    const isOurs = header !== undefined && equalBytes(header.storeId, storeId);
+    if (isOurs && lastSequence > last) last = lastSequence;
+  }
+  return last;
 }
 
 function fold(records: readonly Columns[], updates: readonly Columns[]): Columns[] {
@@ -99,6 +122,8 @@ class LogWalk {
   #expected: { readonly number: number; readonly log: LoadedLog | undefined };
   /** Whether a file records how many batches came before it. */
   #isCounted: boolean;
+  /** Whether a file records the sequence number of its last batch, or of the one before. */
+  isSequenceKnown: boolean;
 
   constructor(fs: FileSystem, directory: string, base: SalvageBase, listing: DirectoryListing) {
     this.#fs = fs;
@@ -107,19 +132,27 @@ class LogWalk {
     this.#numbers = listing.logs;
     this.lastSequence = base.predecessor?.lastSequence ?? 0n;
     this.#isCounted = base.predecessor !== undefined;
+    this.isSequenceKnown = this.#isCounted || base.format === 'ancestor';
     this.highestEpoch = base.epoch;
     this.#expected = { number: base.number + 1, log: undefined };
   }
 
   async step(log: LoadedLog): Promise<void> {
     if (log.number > this.#expected.number) this.#noteMissing(log.number);
+    const last = this.lastSequence;
     const salvaged = await this.#salvage(log);
     this.#settle(log, salvaged.before);
     finishSteps(this.#pile.add(salvaged.parts));
     this.losses.push(...salvaged.losses);
-    if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
+    this.reach(salvaged.lastSequence);
     this.#isCounted ||= log.scan.format === 'lodestore';
+    this.isSequenceKnown ||= salvaged.before !== undefined || salvaged.lastSequence > last;
     this.#expected = { number: log.number + 1, log };
+  }
+
+  /** The store had a batch with this number. */
+  reach(sequence: bigint): void {
+    if (sequence > this.lastSequence) this.lastSequence = sequence;
   }
 
   /** One update of each key. Nothing is walked after it. */
