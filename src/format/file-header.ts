@@ -160,12 +160,25 @@ export function decodeFileHeader(
  * declares. Undefined unless its checksum is valid and its version supported.
  */
 export function identifyFileHeader(bytes: Uint8Array): FileHeader | undefined {
+  const result = identify(bytes);
+  return result?.kind === 'header' ? result.header : undefined;
+}
+
+/** The version of a header with a valid checksum, if it is one that is not read. */
+export function unsupportedVersionOf(bytes: Uint8Array): number | undefined {
+  const result = identify(bytes);
+  return result?.kind === 'unsupported' ? result.version : undefined;
+}
+
+function identify(
+  bytes: Uint8Array,
+): Extract<FileHeaderResult, { kind: 'header' | 'unsupported' }> | undefined {
   if (bytes.length < FILE_HEADER_BYTES) return undefined;
   const number = readSafeU64(viewOf(bytes), 32);
   if (!isFileNumber(number)) return undefined;
   for (const kind of ['log', 'snapshot'] as const) {
     const result = decodeFileHeader(bytes, kind, number);
-    if (result.kind === 'header') return result.header;
+    if (result.kind === 'header' || result.kind === 'unsupported') return result;
   }
   return undefined;
 }

@@ -1,14 +1,24 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { salvage } from '../../src/cli/salvage.ts';
+import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
 import type { Loss } from '../../src/index.ts';
 import { sequenceAfterSalvage } from '../../src/store/salvage/salvage-loss.ts';
 import { readSalvageable, type Salvageable } from '../../src/store/salvage/salvage-reading.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { runOn } from '../support/cli.ts';
+import { makeSubject, SNAPSHOT } from '../support/damage-subject.ts';
 import { ANCESTOR } from '../support/golden.ts';
-import { filesIn, machineWith, withFlip, type Files } from '../support/machine.ts';
+import {
+  filesIn,
+  machineWith,
+  storeFiles,
+  withChange,
+  withFlip,
+  type Files,
+} from '../support/machine.ts';
+import { STORE_ID } from '../support/small-directory.ts';
 
 const SIGNAL = new AbortController().signal;
 const GAP = 2n ** 40n;
@@ -131,4 +141,42 @@ describe('a snapshot whose header, with the sequence number, is damaged', () => 
       await store.close();
     },
   );
+});
+
+describe('a log of a later format beside a damaged snapshot', () => {
+  const LATER = logName(5);
+
+  /** The subject with a damaged chunk, and log 5 of a version that is not read. */
+  async function files(): Promise<Files> {
+    const subject = await makeSubject();
+    const chunk = subject.chunks[1]!;
+    const damaged = withFlip(subject.files, SNAPSHOT, chunk.from + 50);
+    return withChange(damaged, LATER, (bytes) => {
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      view.setUint32(8, 4, true);
+      const seed = new ChecksumSeed(STORE_ID, 'log', 5);
+      view.setUint32(124, seed.checksum(bytes.subarray(0, 124), 0), true);
+      return bytes;
+    });
+  }
+
+  test.each([LATER, logName(9)])('as %s: salvage refuses, and changes nothing', async (name) => {
+    const all = await files();
+    const later = all.get(LATER)!;
+    all.delete(LATER);
+    all.set(name, later);
+    const refused = { code: 'LODESTORE_UNSUPPORTED_FORMAT', path: `/s/${name}` };
+    const fs = machineWith(all);
+    await expect(openOn(fs, '/s', { recovery: 'salvage' })).rejects.toMatchObject(refused);
+    expect(storeFiles(fs)).toEqual(all);
+    const command = runOn(fs, (context) => salvage(context, '/s', '/t', {}));
+    await expect(command).rejects.toMatchObject(refused);
+  });
+
+  test('under a foreign name it is not used', async () => {
+    const subject = await makeSubject();
+    const all = subject.files.set(`${LATER}.new`, (await files()).get(LATER)!);
+    const found = await readFrom(all);
+    expect([found.losses, found.moves]).toEqual([[], []]);
+  });
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readSafeU64, viewOf } from '../../base/bytes.ts';
-import { CorruptionError, StoreError, type CorruptionDetail } from '../../base/errors.ts';
+import { CorruptionError, type CorruptionDetail } from '../../base/errors.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import { ANCESTOR_FRAME_OVERHEAD_BYTES, ancestorStoreId } from '../../format/ancestor.ts';
 import { snapshotName } from '../../format/file-name.ts';
@@ -9,6 +9,7 @@ import { readFully } from '../../fs/file-window.ts';
 import { readSnapshot, type SnapshotFile } from '../../snapshot/snapshot-reader.ts';
 import { damageHint } from './advice.ts';
 import { findFalseLeftovers } from './leftovers.ts';
+import { unsupportedFormat } from './unsupported-format.ts';
 
 /** The snapshot that recovery starts from. Header and index are verified; chunks were not read. */
 export type SnapshotState =
@@ -38,13 +39,7 @@ export async function readSnapshotState(
   const file = await fs.open(path, 'r');
   try {
     const result = await readSnapshot(file, number);
-    if (result.kind === 'unsupported') {
-      throw new StoreError(
-        'LODESTORE_UNSUPPORTED_FORMAT',
-        `${path} has format version ${result.version}, which this version of lodestore does not read`,
-        { path },
-      );
-    }
+    if (result.kind === 'unsupported') throw unsupportedFormat(path, result.version);
     if (result.kind === 'corrupt') {
       const { offset, reason } = result;
       return { path, offset, reason, hint: damageHint(directory) };

@@ -1,10 +1,11 @@
 import { equalBytes } from '../../base/bytes.ts';
-import { StoreError, type CorruptionDetail } from '../../base/errors.ts';
+import type { CorruptionDetail } from '../../base/errors.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import type { LogScan } from '../../log/log-report.ts';
 import { damageHint } from './advice.ts';
 import type { SnapshotState } from './snapshot-state.ts';
 import type { TornTail } from './recovery-report.ts';
+import { unsupportedFormat } from './unsupported-format.ts';
 
 /** The result of reading a log. */
 export interface LoadedLog {
@@ -155,13 +156,7 @@ class Judge {
   /** Checks one non-empty log. Returns its epoch. */
   #checkLog(log: LoadedLog, expected: Predecessor, epoch: number, isLast: boolean): number {
     const { ending } = log.scan;
-    if (ending.kind === 'unsupported') {
-      throw new StoreError(
-        'LODESTORE_UNSUPPORTED_FORMAT',
-        `${log.path} has format version ${ending.version}, which this version of lodestore does not read`,
-        { path: log.path },
-      );
-    }
+    if (ending.kind === 'unsupported') throw unsupportedFormat(log.path, ending.version);
     if (log.number !== expected.number + 1) {
       const missing = `log ${expected.number + 1} is missing: log ${log.number} follows ${expected.number}`;
       this.#damage(log, 0, missing);

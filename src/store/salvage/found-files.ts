@@ -4,11 +4,13 @@ import type { Claim } from '../../format/claim.ts';
 import {
   identifyFileHeader,
   FILE_HEADER_BYTES,
+  unsupportedVersionOf,
   type FileHeader,
 } from '../../format/file-header.ts';
 import { logName, parseFileName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
+import { unsupportedFormat } from '../recovery/unsupported-format.ts';
 
 /** A file that may belong to a store, by its name or by its header. */
 export interface FoundFile {
@@ -26,7 +28,9 @@ export function placeOf({ kind, number }: FileHeader): string {
 
 /**
  * Finds logs and snapshots of a directory, also under foreign names: copies and renamed files.
- * Rejects with the system error.
+ *
+ * @throws StoreError LODESTORE_UNSUPPORTED_FORMAT if a later version wrote a log or a snapshot,
+ *   because guesses about its frames could lose them; system errors unchanged
  */
 export async function findFiles(fs: FileSystem, directory: string): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
@@ -49,12 +53,15 @@ async function readHeader(
     const file = await fs.open(path, 'r');
     try {
       const bytes = new Uint8Array(FILE_HEADER_BYTES);
-      return identifyFileHeader(bytes.subarray(0, await readFully(file, bytes, 0)));
+      const head = bytes.subarray(0, await readFully(file, bytes, 0));
+      const version = unsupportedVersionOf(head);
+      if (version !== undefined) throw unsupportedFormat(path, version);
+      return identifyFileHeader(head);
     } finally {
       await file.close();
     }
   } catch (error) {
-    // A foreign file may be unreadable, or a dangling link.
+    // A foreign file may be unreadable, a dangling link, or of a later version.
     if (isNamed) throw error;
     return undefined;
   }

@@ -48,6 +48,8 @@ export interface Move {
  *   unless another file needs its name.
  *
  * Rejects with the system error or the signal's reason.
+ *
+ * @throws StoreError LODESTORE_UNSUPPORTED_FORMAT if a later version wrote a log or a snapshot
  */
 export async function planMoves(
   fs: FileSystem,
