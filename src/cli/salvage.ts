@@ -8,7 +8,7 @@ import { noStoreError, readDirectoryContents } from '../store/recovery/directory
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { Loss } from '../store/recovery/recovery-report.ts';
 import type { Move } from '../store/salvage/placement.ts';
-import { sequenceAfterSalvage } from '../store/salvage/salvage-loss.ts';
+import { concernsRecords, sequenceAfterSalvage } from '../store/salvage/salvage-loss.ts';
 import { readSalvageable, type Salvageable } from '../store/salvage/salvage-reading.ts';
 import { readSnapshotState } from '../store/recovery/snapshot-state.ts';
 import { checkChunks } from '../inspection/chunk-check.ts';
@@ -18,7 +18,7 @@ import { InterruptedError } from './output/command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { FreshDirectory } from './fresh-directory.ts';
 import { toJson } from './output/json-text.ts';
-import { concernsRecords, lossText, moveText } from './text/loss-text.ts';
+import { lossText, moveText } from './text/loss-text.ts';
 import { countOf, formatBytes } from './output/number-text.ts';
 import { REPORT_NAME, writeReport, writeSalvaged } from './salvaged-store.ts';
 import { lockSource } from '../inspection/source-lock.ts';

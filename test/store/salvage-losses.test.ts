@@ -18,7 +18,8 @@ import {
   withFlip,
   type Files,
 } from '../support/machine.ts';
-import { STORE_ID } from '../support/small-directory.ts';
+import type { TestRow } from '../support/rows.ts';
+import { directoryOf, logOf, snapshotOf, STORE_ID } from '../support/small-directory.ts';
 
 const SIGNAL = new AbortController().signal;
 const GAP = 2n ** 40n;
@@ -179,4 +180,29 @@ describe('a log of a later format beside a damaged snapshot', () => {
     const found = await readFrom(all);
     expect([found.losses, found.moves]).toEqual([[], []]);
   });
+});
+
+test('a log that continues another history: values may be older, and positions are refused', async () => {
+  const merged = { lengthBytes: 777, lastSequence: 40n, chain: 1 };
+  const predecessor = { ...merged, number: 3 };
+  const batch = (key: bigint): readonly (readonly TestRow[])[] => [[{ key, value: 1n }]];
+  const four = { number: 4, predecessor, seal: 'alone' } as const;
+  const longer = await logOf({ ...four, groups: [batch(1n), batch(2n), batch(3n)] });
+  const followed = await logOf({ ...four, groups: [batch(1n), batch(2n)] });
+  const five = await logOf({
+    number: 5,
+    predecessor: followed.asPredecessor,
+    groups: [batch(5n), batch(6n)],
+  });
+  const files = directoryOf({ number: 3, bytes: await snapshotOf(3, [], merged) }, [
+    { number: 4, bytes: longer.bytes },
+    { number: 5, bytes: five.bytes },
+  ]);
+  const found = await readFrom(files);
+  const other = found.losses.filter((loss) => loss.olderValuesMayShow);
+  expect(other).toMatchObject([{ firstSequence: undefined, firstKey: undefined }]);
+  expect(sequenceAfterSalvage(found)).toBe(44n + GAP);
+  const { out } = await runOn(machineWith(files), (context) => salvage(context, '/s', '/t', {}));
+  expect(out).toContain('Lost, in 1 place:');
+  expect(out).toContain('some keys may have older values');
 });

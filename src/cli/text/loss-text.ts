@@ -26,11 +26,7 @@ export function lossText(loss: Loss): string {
   if (firstKey !== undefined) {
     parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);
   }
-  const older = loss.olderValuesMayShow ? '; these keys may have older values' : '';
+  const whose = firstSequence === undefined && firstKey === undefined ? 'some' : 'these';
+  const older = loss.olderValuesMayShow ? `; ${whose} keys may have older values` : '';
   return `${parts.join(', ')}: ${reason}${older}`;
-}
-
-/** False if the lost bytes held no record. */
-export function concernsRecords(loss: Loss): boolean {
-  return loss.firstSequence !== undefined || loss.firstKey !== undefined;
 }

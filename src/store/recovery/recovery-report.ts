@@ -25,8 +25,8 @@ export interface TornTail {
 }
 
 /**
- * What salvage could not keep. Without sequences and keys no record is lost: a header, a seal, an
- * index or a trailer was damaged.
+ * What salvage could not keep. Without sequences, keys and `olderValuesMayShow`, every record is as
+ * it was: a header, a seal, an index or a trailer was damaged.
  */
 export interface Loss {
   /** The file that is damaged, or missing. */
@@ -43,7 +43,10 @@ export interface Loss {
   /** Keys [first, last] of the lost records; the last is undefined if it is unknown. */
   readonly firstKey: bigint | undefined;
   readonly lastKey: bigint | undefined;
-  /** True: keys of lost updates may show older values, or reappear although they were deleted. */
+  /**
+   * True: keys of lost updates may show older values, or reappear although they were deleted. If no
+   * sequences and keys are given, it is unknown which.
+   */
   readonly olderValuesMayShow: boolean;
 }
 

@@ -38,10 +38,10 @@ export interface Move {
  *
  * - Files of the store get the names in their headers. The store is the one in the claim, or the
  *   one that most headers name.
- * - If several files have the same name, the one of which salvage keeps the most is chosen: of logs,
- *   the one that the next log follows, else the one with the last batch, also behind damage; of
- *   snapshots, a whole one, else the one with the most records. A file with an invalid header takes
- *   part if a frame of it verifies.
+ * - If several files have the same name, the one of which salvage keeps the most is chosen. Of logs,
+ *   this is the one that the next log follows, else the one with the last batch, also behind damage;
+ *   of snapshots, a whole one, else the one with the most records. A file with an invalid header
+ *   takes part if a frame of it verifies.
  * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or damaged. A log is
  *   replaced by such a file only if the next log follows that file, or if it has all its frames.
  * - Files of another store and second copies are set aside. A file with an invalid header stays,

@@ -16,6 +16,12 @@ export interface SalvagedLog {
   readonly lastSequence: bigint;
 }
 
+/** False if the lost bytes held no record, and no record is other than it was. */
+export function concernsRecords(loss: Loss): boolean {
+  const { firstSequence, firstKey, olderValuesMayShow } = loss;
+  return firstSequence !== undefined || firstKey !== undefined || olderValuesMayShow;
+}
+
 /**
  * Added to the last sequence number if batches or records are lost, or if that number is unknown:
  * a snapshot with a damaged header may have had batches after the last one that another file names.
@@ -35,9 +41,7 @@ export function sequenceAfterSalvage(found: {
   readonly columns: readonly Columns[];
   readonly losses: readonly Loss[];
 }): bigint {
-  const isLossy = found.losses.some(
-    (loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined,
-  );
+  const isLossy = found.losses.some(concernsRecords);
   if (isLossy || !found.isSequenceKnown) return found.lastSequence + SEQUENCE_GAP;
   const isUnnumbered = found.lastSequence === 0n && found.columns.length > 0;
   return isUnnumbered ? 1n : found.lastSequence;

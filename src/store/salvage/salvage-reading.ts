@@ -269,11 +269,13 @@ class LogWalk {
     if (header === undefined || found === undefined || !isNext) return;
     if (isSamePredecessor(header.predecessor, found)) return;
     if (previous !== undefined && this.losses.some((loss) => loss.path === previous.path)) return;
-    const isCut = header.predecessor.lastSequence === found.lastSequence;
+    const { lastSequence, lengthBytes } = header.predecessor;
+    // With as many batches in more bytes, only its seal is missing. Otherwise it is another file.
+    const isCut = lastSequence === found.lastSequence && lengthBytes > found.lengthBytes;
     const reason = 'the log was written after another file than the one before it';
     const path = isCut && previous !== undefined ? previous.path : log.path;
     const from = isCut && previous !== undefined ? found.lengthBytes : 0;
-    const to = isCut && previous !== undefined ? header.predecessor.lengthBytes : FILE_HEADER_BYTES;
+    const to = isCut && previous !== undefined ? lengthBytes : FILE_HEADER_BYTES;
     const loss = lossOf(path, reason, from, Math.max(from, to), undefined, undefined);
     this.losses.push({ ...loss, olderValuesMayShow: !isCut });
   }
