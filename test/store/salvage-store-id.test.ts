@@ -4,7 +4,9 @@ import { LOCK_NAME, logName, snapshotName } from '../../src/format/file-name.ts'
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
+import { planMoves } from '../../src/store/salvage/placement.ts';
 import { readSalvageable } from '../../src/store/salvage/salvage-reading.ts';
+import { makeSubject, SNAPSHOT as SUBJECT_SNAPSHOT } from '../support/damage-subject.ts';
 import { casesOf } from '../support/effort.ts';
 import { machineWith, withChange, withFlip, type Files } from '../support/machine.ts';
 import { STORE_ID } from '../support/small-directory.ts';
@@ -76,5 +78,40 @@ describe('a snapshot without another header', () => {
     const lock = allFiles(fs).get(LOCK_NAME)!;
     const damaged = withFlip(files, SNAPSHOT, 60).set(LOCK_NAME, lock);
     expect(await salvaged(damaged)).toEqual(whole);
+  });
+});
+
+describe('files of two stores', () => {
+  const OTHER = new Uint8Array(16).fill(0x77);
+
+  async function claimOf(storeId: Uint8Array): Promise<Uint8Array> {
+    const fs = new CrashFs({ trace: false });
+    const randomBytes = (): Uint8Array => storeId.slice();
+    const store = await openStoreIn({ ...simulatedEnvironment(fs), randomBytes }, '/s', {});
+    await store.put(1, 1);
+    await store.close();
+    return allFiles(fs).get(LOCK_NAME)!;
+  }
+
+  test('a claim does not count if only a file under a foreign name is of its store', async () => {
+    const subject = await makeSubject();
+    const left = await makeSubject({ storeId: OTHER });
+    const files = subject.files
+      .set(LOCK_NAME, await claimOf(OTHER))
+      .set(`${logName(4)}.bak`, left.files.get(logName(4))!);
+    expect(await planMoves(machineWith(files), '/s', SIGNAL)).toEqual([]);
+  });
+
+  test('a claim counts if a frame in a file with a damaged header is of its store', async () => {
+    const subject = await makeSubject();
+    const other = await makeSubject({ storeId: OTHER });
+    const files = without(subject.files, logName(4), logName(5), logName(6))
+      .set(LOCK_NAME, await claimOf(STORE_ID))
+      .set(logName(4), other.files.get(logName(4))!);
+    const damaged = withFlip(files, SUBJECT_SNAPSHOT, 60);
+    expect(await planMoves(machineWith(damaged), '/s', SIGNAL)).toEqual([
+      { from: logName(4), to: undefined, reason: 'it belongs to another store' },
+    ]);
+    expect((await salvaged(damaged)).records).toBe(9);
   });
 });

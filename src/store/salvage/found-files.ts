@@ -68,19 +68,20 @@ async function readHeader(
 }
 
 /**
- * Determines the id of the directory's store: the id in the claim, if any file has it. Otherwise
- * the id of most files, where a snapshot counts twice, because logs do not open without one. In
- * case of a tie, the id of the newest snapshot. Undefined if no header is valid.
+ * Determines the id of the directory's store: the id in the claim, if any file with a proper name
+ * has it. Otherwise the id of most such files, where a snapshot counts twice, because logs do not
+ * open without one. In case of a tie, the id of the newest snapshot. Files under foreign names
+ * count only if no other header is valid: a lock file and such copies of another store may be there
+ * from before. Undefined if no header is valid.
  */
 export function findStoreId(
   files: readonly FoundFile[],
   claim: Claim | undefined,
 ): Uint8Array | undefined {
-  const all = headersOf(files);
-  const isClaimed = all.some(({ storeId }) => claim && equalBytes(storeId, claim.storeId));
-  if (isClaimed) return claim?.storeId;
   const named = headersOf(files.filter((file) => file.isNamed));
-  const headers = named.length > 0 ? named : all;
+  const headers = named.length > 0 ? named : headersOf(files);
+  const isClaimed = headers.some(({ storeId }) => claim && equalBytes(storeId, claim.storeId));
+  if (isClaimed) return claim?.storeId;
   let best: { readonly storeId: Uint8Array; readonly rank: readonly number[] } | undefined;
   for (const { storeId } of headers) {
     const rank = rankOf(headers.filter((header) => equalBytes(header.storeId, storeId)));

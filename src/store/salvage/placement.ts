@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
 import { readClaim } from '../../directory/claim-file.ts';
+import type { Claim } from '../../format/claim.ts';
 import type { FileHeader, Predecessor } from '../../format/file-header.ts';
 import { logName, parseFileName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -36,12 +37,12 @@ export interface Move {
  * Plans which files of a damaged directory must be renamed or set aside before anything is given up
  * as lost. The header of every log and snapshot names its store and its number. Reads only.
  *
- * - Files of the store get the names in their headers. The store is the one in the claim, or the
- *   one that most headers name.
- * - If several files have the same name, the one of which salvage keeps the most is chosen. Of logs,
- *   this is the one that the next log follows, else the one with the last batch, also behind damage;
- *   of snapshots, a whole one, else the one with the most records. A file with an invalid header
- *   takes part if a frame of it verifies.
+ * - Files of the store get the names in their headers. The store is the one in the claim if a log
+ *   or a snapshot is of it, or the one that most headers name.
+ * - If several files have the same name, the one of which salvage keeps the most is chosen. Of
+ *   logs, this is the one that the next log follows, else the one with the last batch, also behind
+ *   damage; of snapshots, a whole one, else the one with the most records. A file with an invalid
+ *   header takes part if a frame of it verifies.
  * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or damaged. A log is
  *   replaced by such a file only if the next log follows that file, or if it has all its frames.
  * - Files of another store and second copies are set aside. A file with an invalid header stays,
@@ -59,9 +60,31 @@ export async function planMoves(
   // Reads the claim first: what it names existed before.
   const claim = await readClaim(fs, directory);
   const files = await findFiles(fs, directory);
-  const storeId = findStoreId(files, claim);
+  const storeId = await provenStoreId(fs, directory, files, claim);
   if (storeId === undefined) return [];
   return new Placement(fs, directory, signal, storeId, files).plan();
+}
+
+/**
+ * The id of the directory's store. A frame in a file with an invalid header can prove that it is
+ * the claimed one.
+ */
+async function provenStoreId(
+  fs: FileSystem,
+  directory: string,
+  files: readonly FoundFile[],
+  claim: Claim | undefined,
+): Promise<Uint8Array | undefined> {
+  const found = findStoreId(files, claim);
+  if (claim === undefined) return found;
+  if (found !== undefined && equalBytes(found, claim.storeId)) return found;
+  for (const { name } of files.filter(({ header }) => header === undefined)) {
+    const parsed = parseFileName(name);
+    if (parsed.kind !== 'log' && parsed.kind !== 'snapshot') continue;
+    const file = { kind: parsed.kind, number: parsed.number, path: join(directory, name) };
+    if (await hasFrameOf(fs, file, claim.storeId)) return claim.storeId;
+  }
+  return found;
 }
 
 /** A file that could get a name. */
