@@ -2,14 +2,17 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { salvage } from '../../src/cli/salvage.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
+import { ContentSum } from '../../src/format/content-sum.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
 import type { Loss } from '../../src/index.ts';
+import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
 import { sequenceAfterSalvage } from '../../src/store/salvage/salvage-loss.ts';
 import { readSalvageable, type Salvageable } from '../../src/store/salvage/salvage-reading.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { runOn } from '../support/cli.ts';
+import { columnsOf } from '../support/columns.ts';
 import { makeSubject, SNAPSHOT } from '../support/damage-subject.ts';
-import { ANCESTOR } from '../support/golden.ts';
+import { ANCESTOR, V1 } from '../support/golden.ts';
 import {
   filesIn,
   machineWith,
@@ -19,7 +22,13 @@ import {
   type Files,
 } from '../support/machine.ts';
 import type { TestRow } from '../support/rows.ts';
-import { directoryOf, logOf, snapshotOf, STORE_ID } from '../support/small-directory.ts';
+import {
+  directoryOf,
+  growingFile,
+  logOf,
+  snapshotOf,
+  STORE_ID,
+} from '../support/small-directory.ts';
 
 const SIGNAL = new AbortController().signal;
 const GAP = 2n ** 40n;
@@ -205,4 +214,35 @@ test('a log that continues another history: values may be older, and positions a
   const { out } = await runOn(machineWith(files), (context) => salvage(context, '/s', '/t', {}));
   expect(out).toContain('Lost, in 1 place:');
   expect(out).toContain('some keys may have older values');
+});
+
+test('records that do not have the content hash of their snapshot are reported', async () => {
+  const { file, bytes } = growingFile();
+  const predecessor = { number: 3, lengthBytes: 777, lastSequence: 40n, chain: 1 };
+  const header = { kind: 'snapshot', storeId: STORE_ID, number: 3, epoch: 1, predecessor } as const;
+  const writer = new SnapshotWriter(file, header);
+  await writer.writeChunk(columnsOf([{ key: 1n, value: 1n, data: new Uint8Array(1) }]));
+  writer.addCopiedContent(new ContentSum(5n));
+  await writer.finish();
+  const files: Files = new Map([[SNAPSHOT, bytes()]]);
+  const found = await readFrom(files);
+  expect(found.columns).toHaveLength(1);
+  const loss = { path: `/s/${SNAPSHOT}`, firstKey: undefined, olderValuesMayShow: true };
+  expect(found.losses).toMatchObject([loss]);
+  const { code, out } = await runOn(machineWith(files), (context) =>
+    salvage(context, '/s', '/t', {}),
+  );
+  expect(code).toBe(1);
+  expect(out).toMatch(/the records do not have the content hash.*some keys may have older values/);
+  // Without a header it is unknown whether the zeros of an index are a hash.
+  expect(await readFrom(withFlip(files, SNAPSHOT, 60))).toMatchObject({
+    losses: [{ firstKey: undefined }, loss],
+  });
+});
+
+test('a snapshot of version 1 whose header is damaged has no content hash', async () => {
+  const files = filesIn(join(V1, 'g1-snapshot-of-many-chunks'));
+  const name = [...files.keys()].filter((one) => one.startsWith('snapshot_')).at(-1)!;
+  const { losses } = await readFrom(withFlip(files, name, 60));
+  expect(losses).toMatchObject([{ toOffset: 128, firstKey: undefined, olderValuesMayShow: false }]);
 });

@@ -169,6 +169,7 @@ export class SalvageBaseReader {
       reason: `${loss.reason}; the snapshot and the logs before it hold the same records`,
       firstKey: undefined,
       lastKey: undefined,
+      olderValuesMayShow: false,
     }));
     return { ...base, losses };
   }

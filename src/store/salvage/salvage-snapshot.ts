@@ -1,14 +1,16 @@
 import { MAX_U64 } from '../../base/limits.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
 import { decodeChunk } from '../../format/chunk.ts';
+import { sumOfColumns } from '../../format/columns-sum.ts';
 import type { Columns } from '../../format/columns.ts';
+import { ContentSum } from '../../format/content-sum.ts';
 import { FILE_HEADER_BYTES, WRITTEN_VERSION } from '../../format/file-header.ts';
 import { FRAME_CHUNK, FRAME_INDEX } from '../../format/frame.ts';
 import {
   decodeIndex,
   decodeTrailer,
   TRAILER_BYTES,
-  type IndexEntry,
+  type SnapshotIndex,
   type Trailer,
 } from '../../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
@@ -39,7 +41,10 @@ export function snapshotLoss(
   };
 }
 
-/** Keeps every valid chunk. The verified index has the key ranges of the others. */
+/**
+ * Keeps every valid chunk. The verified index has the key ranges of the others, and the content
+ * hash of all.
+ */
 export async function salvageIndexed(
   fs: FileSystem,
   path: string,
@@ -49,16 +54,16 @@ export async function salvageIndexed(
   const file = await fs.open(path, 'r');
   try {
     const reader = new ChunkReader(file, fileBytes, header.storeId, header.number);
-    return await readEntries(reader, path, index.entries);
+    return await readChunks(reader, path, index);
   } finally {
     await file.close();
   }
 }
 
-async function readEntries(
+async function readChunks(
   reader: ChunkReader,
   path: string,
-  entries: readonly IndexEntry[],
+  { entries, totals }: SnapshotIndex,
 ): Promise<{ columns: Columns[]; losses: Loss[] }> {
   const columns: Columns[] = [];
   const losses: Loss[] = [];
@@ -72,7 +77,20 @@ async function readEntries(
       losses.push(snapshotLoss(path, { reason, fromOffset, toOffset, firstKey, lastKey }));
     }
   }
-  return { columns, losses };
+  const { contentHash } = totals;
+  const isOther =
+    losses.length === 0 && contentHash !== undefined && contentHash !== hashOf(columns);
+  if (!isOther) return { columns, losses };
+  const reason = 'the records do not have the content hash in the index';
+  const toOffset = entries.reduce((end, { lengthBytes }) => end + lengthBytes, FILE_HEADER_BYTES);
+  const gap = { reason, fromOffset: FILE_HEADER_BYTES, toOffset, ...NO_KEYS };
+  return { columns, losses: [{ ...snapshotLoss(path, gap), olderValuesMayShow: true }] };
+}
+
+function hashOf(records: readonly Columns[]): bigint {
+  const content = new ContentSum();
+  for (const columns of records) content.add(sumOfColumns(columns));
+  return content.value;
 }
 
 /**
@@ -101,7 +119,12 @@ export async function salvageUnindexed(
     if (header === undefined) lose(0, Math.min(FILE_HEADER_BYTES, sizeBytes), NO_KEYS);
     if (found.index !== undefined) {
       const reader = new ChunkReader(file, sizeBytes, storeId, number);
-      const indexed = await readEntries(reader, path, found.index);
+      const { entries, totals } = found.index;
+      // Without a header the version is unknown. In version 1, zeros are in the place of the hash.
+      const hasHash = header !== undefined || totals.contentHash !== 0n;
+      const contentHash = hasHash ? totals.contentHash : undefined;
+      const index = { entries, totals: { ...totals, contentHash } };
+      const indexed = await readChunks(reader, path, index);
       losses.push(...indexed.losses);
       // Without another loss, the trailer is what does not match the rest.
       if (trailer === undefined || losses.length === 0) lose(found.goodEnd, sizeBytes, NO_KEYS);
@@ -130,7 +153,7 @@ interface FoundChunks {
   /** End of the last valid frame. */
   goodEnd: number;
   /** The index, if it is valid. */
-  index: readonly IndexEntry[] | undefined;
+  index: SnapshotIndex | undefined;
 }
 
 /** The lowest key after these chunks. */
@@ -156,7 +179,7 @@ async function findChunks(
     if (header.kind === FRAME_INDEX) {
       const index = decodeIndex(payload, Number(header.sequence), offset, version);
       if (typeof index === 'string') continue;
-      found.index = index.entries;
+      found.index = index;
       found.goodEnd = offset + frame.lengthBytes;
       break;
     }
