@@ -246,3 +246,17 @@ test('a snapshot of version 1 whose header is damaged has no content hash', asyn
   const { losses } = await readFrom(withFlip(files, name, 60));
   expect(losses).toMatchObject([{ toOffset: 128, firstKey: undefined, olderValuesMayShow: false }]);
 });
+
+test.each<[string, (files: Files, name: string) => Files]>([
+  ['missing', without],
+  ['cut', (files, name) => withChange(files, name, (bytes) => bytes.fill(0))],
+])(
+  'a log of the ancestor that is %s before one of ours may have held any key',
+  async (_, damage) => {
+    const fs = machineWith(filesIn(join(ANCESTOR, 'c-snapshot-and-live-log')));
+    await (await openOn(fs, '/s')).put(1, 1);
+    const found = await readFrom(damage(filesBelow(fs.kill(), '/s'), logName(4)));
+    expect(found.losses.some((loss) => loss.olderValuesMayShow)).toBe(true);
+    expect(sequenceAfterSalvage(found)).toBe(1n + GAP);
+  },
+);

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
 import { finishSteps } from '../../base/steps.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
+import { isAncestorStoreId } from '../../format/ancestor.ts';
 import type { Columns } from '../../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
@@ -186,8 +187,13 @@ class LogWalk {
   #closeLosses(last: bigint): boolean {
     const isGone = last > this.lastSequence;
     const hasOpen = this.losses.some(isOpen);
+    // Before the first batch with a number, batches of the ancestor may be lost.
+    const isUnnumbered = last === 0n && isAncestorStoreId(this.#base.storeId);
     for (const [i, loss] of this.losses.entries()) {
-      if (isOpen(loss)) this.losses[i] = closed(loss, last, isGone);
+      if (!isOpen(loss)) continue;
+      this.losses[i] = isUnnumbered
+        ? { ...loss, firstSequence: undefined, firstKey: 0n }
+        : closed(loss, last, isGone);
     }
     return hasOpen;
   }
@@ -271,7 +277,9 @@ class LogWalk {
     if (previous !== undefined && this.losses.some((loss) => loss.path === previous.path)) return;
     const { lastSequence, lengthBytes } = header.predecessor;
     // With as many batches in more bytes, only its seal is missing. Otherwise it is another file.
-    const isCut = lastSequence === found.lastSequence && lengthBytes > found.lengthBytes;
+    // The ancestor's batches are not numbered.
+    const hasAll = lastSequence === found.lastSequence && previous?.scan.format !== 'ancestor';
+    const isCut = hasAll && lengthBytes > found.lengthBytes;
     const reason = 'the log was written after another file than the one before it';
     const path = isCut && previous !== undefined ? previous.path : log.path;
     const from = isCut && previous !== undefined ? found.lengthBytes : 0;
