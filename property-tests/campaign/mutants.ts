@@ -631,6 +631,29 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/claim.test.ts',
   },
+  'an older copy without damage in the place of a damaged log': {
+    file: 'src/store/salvage/placement.ts',
+    find: '      log.lastSequence,\n      log.frames.size,\n      log.isSound ? 1 : 0,\n',
+    replace: '      log.isSound ? 1 : 0,\n      log.lastSequence,\n      log.frames.size,\n',
+    also: {
+      file: 'src/store/salvage/placement.ts',
+      find: 'isFollowed || (other.log !== undefined && holdsAllOf(log, other.log));',
+      replace: 'isFollowed || other.log !== undefined;',
+    },
+    test: 'test/store/damage.test.ts',
+  },
+  'a lost snapshot 0 always taken for an empty one': {
+    file: 'src/store/salvage/salvage-base.ts',
+    find: '  return header.predecessor.lastSequence === 0n;\n',
+    replace: '  return true;\n',
+    test: 'test/store/salvage-losses.test.ts',
+  },
+  'sequence numbers that begin again after a salvage': {
+    file: 'src/store/salvage/salvage-loss.ts',
+    find: 'if (isLossy || !found.isSequenceKnown) return',
+    replace: 'if (isLossy) return',
+    test: 'test/store/salvage-losses.test.ts',
+  },
   'a log created without a check of the lease': {
     file: LOG_KEEPER,
     find: '    yield* waited(this.#fence.whenHeld());\n    if (this.#isRoomForZeros()) {',
