@@ -637,8 +637,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      log.isSound ? 1 : 0,\n      log.lastSequence,\n      log.frames.size,\n',
     also: {
       file: 'src/store/salvage/placement.ts',
-      find: 'isFollowed || (other.log !== undefined && holdsAllOf(log, other.log));',
-      replace: 'isFollowed || other.log !== undefined;',
+      find: '|| holdsAllOf(log, other));',
+      replace: '|| true);',
     },
     test: 'test/store/damage.test.ts',
   },

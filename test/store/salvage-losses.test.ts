@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { salvage } from '../../src/cli/salvage.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { ContentSum } from '../../src/format/content-sum.ts';
+import { identifyFileHeader } from '../../src/format/file-header.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
 import type { Loss } from '../../src/index.ts';
 import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
@@ -260,3 +261,17 @@ test.each<[string, (files: Files, name: string) => Files]>([
     expect(sequenceAfterSalvage(found)).toBe(1n + GAP);
   },
 );
+
+test('a log with later batches is not replaced by a copy that the next log follows', async () => {
+  const { files } = await makeSubject();
+  const followed = files.get(logName(5))!;
+  const { predecessor } = identifyFileHeader(followed)!;
+  const groups = [1n, 2n, 3n, 4n, 5n].map((key) => [[{ key, value: 7n }]]);
+  const longer = await logOf({ number: 5, predecessor, groups });
+  files.set(logName(5), longer.bytes).set(`${logName(5)}.bak`, followed);
+  const found = await readFrom(files);
+  expect(found.moves).toEqual([]);
+  expect(found.losses).toContainEqual(
+    expect.objectContaining({ path: `/s/${logName(6)}`, olderValuesMayShow: true }),
+  );
+});

@@ -43,8 +43,9 @@ export interface Move {
  *   logs, this is the one that the next log follows, else the one with the last batch, also behind
  *   damage; of snapshots, a whole one, else the one with the most records. A file with an invalid
  *   header takes part if a frame of it verifies.
- * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or damaged. A log is
- *   replaced by such a file only if the next log follows that file, or if it has all its frames.
+ * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or damaged. Such a
+ *   file replaces a log only if it has all frames of the log, or if the next log follows it and the
+ *   log has no later batch.
  * - Files of another store and second copies are set aside. A file with an invalid header stays,
  *   unless another file needs its name.
  *
@@ -286,8 +287,9 @@ class Placement {
       log.end.lengthBytes,
       ...names,
     ];
-    const mayReplace = (other: Copy): boolean =>
-      isFollowed || (other.log !== undefined && holdsAllOf(log, other.log));
+    const mayReplace = ({ log: other }: Copy): boolean =>
+      other !== undefined &&
+      ((isFollowed && log.lastSequence >= other.lastSequence) || holdsAllOf(log, other));
     return { file, rank, log, mayReplace };
   }
 
