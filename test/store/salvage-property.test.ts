@@ -102,7 +102,7 @@ function* damagesOfFile(files: Files, name: string): Generator<readonly [string,
   const others = new Map([...files].filter(([one]) => one !== name));
   yield ['removed', others];
   yield ['renamed', new Map(others).set(`${name}.bak`, bytes)];
-  for (const at of [...offsetsOf(128, 8), ...offsetsOf(bytes.length, 16)]) {
+  for (const at of [...offsetsOf(128, 8), ...offsetsOf(bytes.length, 12)]) {
     const flipped = withFlip(files, name, at);
     yield [`flipped at ${at}`, flipped];
     const part = Math.floor(bytes.length * ((at * 0.618 + SHIFT) % 1));
@@ -110,7 +110,7 @@ function* damagesOfFile(files: Files, name: string): Generator<readonly [string,
     const copied = new Map(flipped).set(`${name}.bak`, older);
     yield [`flipped at ${at}, beside a copy with zeros from ${part}`, copied];
   }
-  for (const at of offsetsOf(bytes.length, 8)) {
+  for (const at of offsetsOf(bytes.length, 4)) {
     yield [`cut at ${at}`, withChange(files, name, (whole) => whole.slice(0, at))];
     yield [`zeros from ${at}`, withChange(files, name, (whole) => whole.fill(0, at))];
   }
