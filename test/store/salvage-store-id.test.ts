@@ -45,6 +45,9 @@ describe('a snapshot without another header', () => {
 
   beforeAll(async () => {
     files = await mergedStore();
+  });
+
+  test('the directory has no other file of the store', () => {
     expect([...files.keys()].filter((name) => /^(?:log|snapshot)_/.test(name))).toEqual([SNAPSHOT]);
   });
 

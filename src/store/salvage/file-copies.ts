@@ -5,7 +5,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { FileWindow } from '../../fs/file-window.ts';
 import { findFrames } from '../../log/frame-search.ts';
 import { scanLog } from '../../log/log-scan.ts';
-import { readSnapshot } from '../../snapshot/snapshot-reader.ts';
+import { readSnapshot, type SnapshotResult } from '../../snapshot/snapshot-reader.ts';
 import { salvageIndexed, salvageUnindexed } from './salvage-snapshot.ts';
 
 /** Which file a path is a copy of. */
@@ -75,12 +75,20 @@ export async function readSnapshotCopy(
   fs: FileSystem,
   { path, number, storeId }: CopyOf,
 ): Promise<SnapshotCopy> {
-  const file = await fs.open(path, 'r');
-  const read = await readSnapshot(file, number).finally(() => file.close());
+  const read = await readIndex(fs, path, number);
   const { columns, losses } =
     read.kind === 'snapshot'
       ? await salvageIndexed(fs, path, read)
       : await salvageUnindexed(fs, path, number, storeId, 'it does not verify');
   const recordCount = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   return { isWhole: losses.length === 0, recordCount };
+}
+
+async function readIndex(fs: FileSystem, path: string, number: number): Promise<SnapshotResult> {
+  const file = await fs.open(path, 'r');
+  try {
+    return await readSnapshot(file, number);
+  } finally {
+    await file.close();
+  }
 }
