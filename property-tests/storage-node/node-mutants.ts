@@ -71,14 +71,26 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a cache gives up more volumes than it has to': {
     file: 'examples/storage-node/src/upkeep/upkeep.ts',
-    find: '      await this.#unread();\n      await space.look();',
-    replace: '',
+    find: '      await this.#measureDropped();\n      const bucket',
+    replace: '      const bucket',
     also: {
       file: 'examples/storage-node/src/upkeep/evictor.ts',
-      find: "if (volume.state === 'retired') bytes",
-      replace: "if (volume.state === 'creating') bytes",
+      find: "const isAboutToGo = volume.state === 'retired'",
+      replace: "const isAboutToGo = volume.state === 'creating'",
     },
     test: 'test/storage-node/bucket-policies.test.ts',
+  },
+  'a dropped volume counts as free space however long it is read': {
+    file: 'examples/storage-node/src/upkeep/evictor.ts',
+    find: "volume.state === 'retired' && volume.pins === 0;",
+    replace: "volume.state === 'retired';",
+    test: 'test/storage-node/slow-readers.test.ts',
+  },
+  'a dropped volume is freed although somebody reads it': {
+    file: 'examples/storage-node/src/upkeep/hole-puncher.ts',
+    find: 'holesBeside(spans, volume.writtenBytes)',
+    replace: 'holesBeside([], volume.writtenBytes)',
+    test: 'test/storage-node/slow-readers.test.ts',
   },
   'an eviction overtakes a PUT that is under way': {
     file: 'examples/storage-node/src/upkeep/evictor.ts',

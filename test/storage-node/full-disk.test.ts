@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
@@ -203,6 +204,40 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(await scenario(await mountedDisk())).toBeGreaterThan(10);
   },
 );
+
+test('dead bodies are freed in other volumes where the disk refuses it in one', async () => {
+  const files = new CrashFs({ capacityBytes: 2 ** 30 });
+  const openWith = async (more: NodeOptions): Promise<StorageNode> => {
+    const options = { ...SMALL, extentBytes: 2 ** 19, ...more };
+    const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+    onTestFinished(() => node.close());
+    return node;
+  };
+  const first = await openWith({});
+  await first.createBucket('b');
+  for (let i = 0; i < 29; i++) await put(first, 'b', `n${i}`, bytesOf(73_000));
+  for (const name of ['n5', 'n20']) await first.delete('b', name);
+  await first.settled();
+  await first.close();
+  const told: string[] = [];
+  const onError = ({ message }: Error): void => void told.push(message);
+  // As if the disk were nearly full.
+  const node = await openWith({ reserveBytes: 2 ** 50, compactDeadRatio: 1, onError });
+  const sealed = (await node.figures()).volumes
+    .filter((volume) => volume.class === 'object' && volume.state === 'sealed')
+    .map(({ number }) => `/node/volumes/${volumeFileName(number)}`);
+  expect(sealed).toHaveLength(2);
+  files.faults.add({ call: 'trim', error: 'EIO', path: sealed[0]!, mode: 'sticky' });
+  await node.compact();
+  await node.compact();
+  const trims = files.trace.filter(({ kind }) => kind === 'trim');
+  const outcomes = sealed.map((path) =>
+    trims.filter((call) => call.path === path).map(({ outcome }) => outcome === 'ok'),
+  );
+  expect(outcomes).toEqual([[false], [true]]);
+  expect(told).toEqual([expect.stringMatching(/^volume \d+, .*: the disk cannot free it$/)]);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 27 });
+});
 
 /** Volumes as long as a disk may have, and less free than the copies of one. */
 const LONG: NodeOptions = {

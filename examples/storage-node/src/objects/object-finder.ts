@@ -73,8 +73,12 @@ export class ObjectFinder {
     const volume = volumes.existing(place.volume, place.offset);
     // Everything that the object consists of is pinned before the first await.
     const content = resolveContent(this.#parts, entry, name.length);
-    const used = new Set<Volume>([volume, ...(content?.extents.map((one) => one.volume) ?? [])]);
-    const pins = [...used].map((one) => one.pin());
+    const record = { from: place.offset, to: place.offset + entry.lengthBytes };
+    const needed = [{ volume, record }, ...(content?.extents ?? [])];
+    const used = new Set<Volume>(needed.map((one) => one.volume));
+    const pins = [...used].map((one) =>
+      one.pin(() => needed.filter((other) => other.volume === one).map((other) => other.record)),
+    );
     try {
       const isWhole = entry.lengthBytes <= READ_AT_ONCE_BYTES;
       const length = isWhole ? entry.lengthBytes : HEAD_BYTES;

@@ -5,10 +5,10 @@ import type { Place } from '../volumes/handle.ts';
 import { placeOf } from '../volumes/handle.ts';
 import { BLOCK_BYTES, blockCount, BlockTable, tableLength } from '../volumes/block-table.ts';
 import { blockSeed, bodyOffset, FLAG_COMPRESSED, RECORD_HEADER_BYTES } from '../volumes/record.ts';
-import { firstDamagedBlock, type RecordHeader } from '../volumes/record.ts';
+import { firstDamagedBlock, lengthOfRecord, type RecordHeader } from '../volumes/record.ts';
 import { contentOfBlock, type StoredBody } from '../volumes/stored-body.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
-import type { Pin, Volume } from '../volumes/volume.ts';
+import type { Pin, Span, Volume } from '../volumes/volume.ts';
 import { decodeContent, decodeExtent, type ExtentRun } from './content-record.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ObjectEntry } from './object-entry.ts';
@@ -20,6 +20,8 @@ const PIECE_BYTES = PIECE_BLOCKS * BLOCK_BYTES;
 /** Contiguous bytes of an object in a volume. */
 interface Stretch {
   readonly volume: Volume;
+  /** Its record in the volume. */
+  readonly record: Span;
   /** Offset of the first byte of the body in the volume. */
   readonly bodyAt: number;
   /** Bytes as stored. */
@@ -52,12 +54,13 @@ export function resolveContent(
       const extent = store.get(extentKey(serial, i));
       if (extent === undefined) throw new Error(`there is no extent ${i} of ${serial}`);
       const { volume: number, offset } = placeOf(extent.value);
-      const { bodyBytes, sizeBytes, flags } = decodeExtent(extent.data);
+      const { bodyBytes, lengthBytes, sizeBytes, flags } = decodeExtent(extent.data);
       if ((flags & ~FLAG_COMPRESSED) !== 0) {
         throw volumes.damaged({ number }, offset, 'an extent of a later version of the node');
       }
       extents.push({
         volume: volumes.existing(number, offset),
+        record: { from: offset, to: offset + lengthBytes },
         // Extents contain the name of their object.
         bodyAt: offset + RECORD_HEADER_BYTES + nameBytes,
         bodyBytes,
@@ -128,6 +131,7 @@ export class StoredObjectReader implements ObjectReader {
     const isCompressed = (header.flags & FLAG_COMPRESSED) !== 0;
     return {
       volume,
+      record: { from: place.offset, to: place.offset + lengthOfRecord(header) },
       bodyAt: place.offset + bodyOffset(header),
       bodyBytes: header.bodyBytes,
       // That of a list of extents is the length of the object.

@@ -386,9 +386,8 @@ export class Compactor {
   /** Removes the file of an empty volume once nobody reads it. */
   async retire(volume: Volume): Promise<void> {
     const { volumes } = this.#options.parts;
-    const { writtenBytes, freedBytes } = volume;
     await volumes.retire(volume);
-    this.#counts.reclaimedBytes += Math.max(0, writtenBytes - freedBytes);
+    this.#counts.reclaimedBytes += Math.max(0, volume.writtenBytes - volume.freedBytes);
     this.#counts.retired++;
   }
 }

@@ -74,11 +74,15 @@ export class Evictor {
     return all.find((bucket) => !passed.has(bucket) && this.#isDue(bucket));
   }
 
-  /** Includes volumes that were dropped and are still being read. */
+  /**
+   * Includes dropped volumes that are about to be removed. Those that are still read do not count:
+   * that may take hours.
+   */
   get #roomBytes(): number {
     let bytes = this.#options.space.roomBytes;
     for (const volume of this.#options.parts.volumes) {
-      if (volume.state === 'retired') bytes += volume.writtenBytes;
+      const isAboutToGo = volume.state === 'retired' && volume.pins === 0;
+      if (isAboutToGo) bytes += volume.writtenBytes - volume.freedBytes;
     }
     return bytes;
   }

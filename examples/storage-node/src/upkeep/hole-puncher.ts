@@ -1,9 +1,10 @@
 import type { NodeParts } from '../objects/node-parts.ts';
 import { bodyOffset } from '../volumes/record.ts';
-import { GROUP_ALIGN_BYTES } from '../volumes/volume-header.ts';
+import { isMissing } from '../volumes/files.ts';
+import { GROUP_ALIGN_BYTES, HEADER_BYTES } from '../volumes/volume-header.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
 import type { Hole } from '../volumes/volume-set.ts';
-import type { Volume } from '../volumes/volume.ts';
+import type { Span, Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { noteDamage } from './note-damage.ts';
 import { READERS_MS } from './pace.ts';
@@ -16,6 +17,8 @@ export class HolePuncher {
   readonly #parts: NodeParts;
   readonly #liveness: Liveness;
   readonly #stop: AbortSignal;
+  /** Dropped volumes, and their number of readers when they were last punched. */
+  readonly #dropped = new WeakMap<Volume, number>();
   /** Since the node was opened. */
   freedBytes = 0;
 
@@ -53,11 +56,30 @@ export class HolePuncher {
     if (holes === undefined) return;
     // An object opened before its deletion may still be read.
     if (!(await this.#isReleased(volume)) || volume.state !== 'sealed') return;
-    const bytes = await this.#parts.volumes.punch(volume, holes);
-    const gained = Math.max(0, bytes - volume.freedBytes);
-    this.freedBytes += gained;
-    volume.freedBytes += gained;
+    await this.#punch(volume, holes);
     volume.punchedDeadBytes = deadBytes;
+  }
+
+  /** Frees a dropped volume that is still read, except for what its readers need. */
+  async punchDropped(volume: Volume): Promise<void> {
+    const { pins } = volume;
+    const spans = volume.neededSpans();
+    // It is removed without readers, and with the same ones nothing else can be freed.
+    if (pins === 0 || spans === undefined || this.#dropped.get(volume) === pins) return;
+    this.#dropped.set(volume, pins);
+    await this.#punch(volume, holesBeside(spans, volume.writtenBytes));
+  }
+
+  async #punch(volume: Volume, holes: readonly Hole[]): Promise<void> {
+    try {
+      const bytes = await this.#parts.volumes.punch(volume, holes);
+      const gained = Math.max(0, bytes - volume.freedBytes);
+      this.freedBytes += gained;
+      volume.freedBytes += gained;
+    } catch (error) {
+      // The last reader of a dropped volume has ended.
+      if (!isMissing(error)) noteDamage(volume, error);
+    }
   }
 
   #isReleased(volume: Volume): Promise<boolean> {
@@ -87,6 +109,19 @@ export class HolePuncher {
     }
     return holes;
   }
+}
+
+/** Whole blocks of a file that contain no byte of `spans`. */
+function holesBeside(spans: readonly Span[], endBytes: number): Hole[] {
+  const holes: Hole[] = [];
+  let from = HEADER_BYTES;
+  const end = { from: endBytes, to: endBytes };
+  for (const span of [...spans].sort((one, other) => one.from - other.from).concat(end)) {
+    const to = Math.floor(span.from / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+    if (to > from) holes.push({ from, lengthBytes: to - from });
+    from = Math.max(from, Math.ceil(span.to / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES);
+  }
+  return holes;
 }
 
 /** Dead bytes that were not punched yet. */

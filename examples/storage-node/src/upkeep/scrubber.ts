@@ -118,7 +118,8 @@ export class Scrubber {
           found(offset, 'the bytes are not what was stored', header.bucketId, name);
         }
         await pace.spent(window.lengthBytes);
-        if (!isWanted()) return;
+        // The rest of a dropped volume need not stay for this.
+        if (!isWanted() || volume.state === 'retired') return;
       }
     } catch (error) {
       if (!(error instanceof DamagedObjectError)) throw error;

@@ -10,7 +10,7 @@ import { Evictor } from './evictor.ts';
 import { HolePuncher } from './hole-puncher.ts';
 import { Liveness } from './liveness.ts';
 import { OneAtATime } from './one-at-a-time.ts';
-import { Pace } from './pace.ts';
+import { Pace, READERS_MS } from './pace.ts';
 import { Scrubber, type ScrubReport } from './scrubber.ts';
 
 export interface UpkeepOptions {
@@ -42,6 +42,8 @@ export class Upkeep {
   readonly scrubber: Scrubber;
   readonly puncher: HolePuncher;
   readonly #retiring = new Map<Volume, Promise<void>>();
+  /** Dropped volumes whose readers were waited for in vain. */
+  readonly #readForLong = new WeakSet<Volume>();
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #scrub: Promise<unknown> | undefined;
@@ -149,22 +151,37 @@ export class Upkeep {
 
   /** Resolves to the number of dropped volumes. */
   async #evictDue(): Promise<number> {
-    const { space } = this.#options;
     let count = 0;
     // One that cannot drop anything now does not keep others from it.
     const passed = new Set<Bucket>();
-    for (;;) {
+    while (this.evictor.next(passed) !== undefined) {
+      // The effect of dropped volumes is measured before the next one is dropped.
+      await this.#measureDropped();
       const bucket = this.evictor.next(passed);
-      if (bucket === undefined || this.#isStopped) return count;
-      if ((await this.evict(bucket.name)) === undefined) {
-        passed.add(bucket);
-        continue;
-      }
-      count++;
-      // The effect of this volume is measured before the next one is dropped.
-      await this.#unread();
-      await space.look();
+      if (bucket === undefined || this.#isStopped) break;
+      if ((await this.evict(bucket.name)) === undefined) passed.add(bucket);
+      else count++;
     }
+    if (count > 0) await this.#measureDropped();
+    return count;
+  }
+
+  /** Looks at the disk when dropped volumes are removed, or freed except for what is read. */
+  async #measureDropped(): Promise<void> {
+    const dropped = [...this.#retiring];
+    await Promise.all(dropped.map(([volume, removed]) => this.#freed(volume, removed)));
+    await this.#options.space.look();
+  }
+
+  async #freed(volume: Volume, removed: Promise<void>): Promise<void> {
+    const mostMs = this.#readForLong.has(volume) ? 0 : READERS_MS;
+    const isUnread = await volume.released({ stop: this.#stop.signal, mostMs });
+    if (isUnread) {
+      await removed;
+      return;
+    }
+    this.#readForLong.add(volume);
+    if (!this.#isStopped) await this.puncher.punchDropped(volume);
   }
 
   async #compactInSteps(volumes: readonly Volume[]): Promise<number> {

@@ -221,6 +221,8 @@ export class VolumeSet {
   /**
    * Frees ranges of a file, which read as zeros then. Resolves to the number of bytes freed: none
    * if the system cannot do it.
+   *
+   * @throws DamagedObjectError if the disk refuses
    */
   async punch(volume: Volume, holes: readonly Hole[]): Promise<number> {
     if (holes.length === 0 || !this.canPunch) return 0;
@@ -233,6 +235,9 @@ export class VolumeSet {
       }
       await file.dataSync();
     } catch (error) {
+      const { code } = error as { code?: unknown };
+      // As a volume that cannot be read, it stays as it is, and upkeep goes on with others.
+      if (code === 'EIO') throw this.tell(volume, holes[0]!.from, 'the disk cannot free it');
       if (!isWithoutHoles(error)) throw error;
       this.canPunch = false;
       this.#onNoHoles(new NoHolesError(this.directory, error));

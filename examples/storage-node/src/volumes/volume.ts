@@ -25,6 +25,13 @@ export interface VolumeFacts {
   readonly markBytes: number;
 }
 
+/** Bytes of a file. */
+export interface Span {
+  readonly from: number;
+  /** Exclusive. */
+  readonly to: number;
+}
+
 /** Keeps the file of a volume, and what it had when the pin was taken. */
 export interface Pin {
   release(): void;
@@ -58,7 +65,8 @@ export class Volume {
   freedBytes = 0;
   /** Dead bytes when holes were last punched: more need not be looked for before there are more. */
   punchedDeadBytes = 0;
-  readonly #pins = new Set<Pin>();
+  /** With what each of them needs, if it does not need all. */
+  readonly #pins = new Map<Pin, (() => readonly Span[]) | undefined>();
   /** Calls of `released` that have not ended. */
   readonly #waiting = new Set<(pin: Pin) => void>();
 
@@ -84,16 +92,29 @@ export class Volume {
     return Math.max(0, this.writtenBytes - HEADER_BYTES - this.liveBytes - this.markBytes);
   }
 
-  /** Its file, and the records that are referred to now, stay until the pin is released. */
-  pin(): Pin {
+  /**
+   * Its file, and the records that are referred to now, stay until the pin is released. `needed`:
+   * the bytes that must stay when the volume is dropped; by default all.
+   */
+  pin(needed?: () => readonly Span[]): Pin {
     const pin: Pin = {
       release: () => {
         if (!this.#pins.delete(pin)) return;
         for (const onRelease of this.#waiting) onRelease(pin);
       },
     };
-    this.#pins.add(pin);
+    this.#pins.set(pin, needed);
     return pin;
+  }
+
+  /** What the pins need when the volume is dropped. Undefined: one of them needs all of it. */
+  neededSpans(): Span[] | undefined {
+    const spans: Span[] = [];
+    for (const needed of this.#pins.values()) {
+      if (needed === undefined) return undefined;
+      for (const span of needed()) spans.push(span);
+    }
+    return spans;
   }
 
   /**
@@ -102,7 +123,7 @@ export class Volume {
    * that are referred to now.
    */
   released({ own, stop, mostMs }: ReleaseOptions = {}): Promise<boolean> {
-    const left = new Set(this.#pins);
+    const left = new Set(this.#pins.keys());
     if (own !== undefined) left.delete(own);
     if (left.size === 0) return Promise.resolve(true);
     if (stop?.aborted === true) return Promise.resolve(false);

@@ -1,0 +1,90 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
+
+const BODY_BYTES = 60_000;
+
+function store(node: StorageNode, name: string): Promise<unknown> {
+  const body = bytesOf(BODY_BYTES);
+  return put(node, 'cache', name, body, undefined, { sizeBytes: body.length });
+}
+
+/** Stores objects until one is refused. */
+async function refusalOf(node: StorageNode): Promise<unknown> {
+  for (let i = 0; i < 1_000; i++) {
+    try {
+      await store(node, `n${i}`);
+    } catch (error) {
+      return error;
+    }
+  }
+  return undefined;
+}
+
+/** Numbers and states of the volumes of the cache, the oldest first. */
+async function volumesOf(node: StorageNode): Promise<[number: number, state: string][]> {
+  const all = (await node.figures()).volumes.filter((one) => one.class === 'bucket cache');
+  return all
+    .map(({ number, state }): [number, string] => [number, state])
+    .sort(([a], [b]) => a - b);
+}
+
+test.each([
+  ['what it does not read of the volume is freed', true],
+  ['where parts of files cannot be freed, the next volume goes', false],
+])('a slow reader of a dropped volume does not keep a cache full: %s', async (_, canPunch) => {
+  const files = new CrashFs({ capacityBytes: 6 * 2 ** 20 });
+  if (!canPunch) files.faults.add({ call: 'trim', error: 'EOPNOTSUPP', mode: 'sticky' });
+  const options = { ...SMALL, reserveBytes: 2 ** 18 };
+  const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('cache', { mode: 'cache' });
+  const body = bytesOf(150_000);
+  await put(node, 'cache', 'read', body);
+  const reader = (await node.open('cache', 'read'))!;
+  expect(await refusalOf(node)).toMatchObject({ code: 'NO_SPACE' });
+  const [oldest, second, ...others] = await volumesOf(node);
+  await node.compact();
+  await store(node, 'new');
+  expect(await get(node, 'cache', 'read')).toBeUndefined();
+  const left = (await volumesOf(node)).map(([number, state]) => [number, state === 'retired']);
+  const expected = [oldest!, ...(canPunch ? [second!] : []), ...others].map(([number]) => number);
+  expect(left.slice(0, expected.length)).toEqual(
+    expected.map((number) => [number, number === oldest![0]]),
+  );
+  const pieces: Uint8Array[] = [];
+  for await (const piece of reader.body()) pieces.push(piece);
+  expectSame(Buffer.concat(pieces), body);
+  await node.settled();
+  expect((await volumesOf(node)).map(([number]) => number)).not.toContain(oldest![0]);
+  expect((await node.scrub()).damages).toEqual([]);
+  expect(await node.recount()).toMatchObject({ isExact: true });
+});
+
+test('a scrub leaves a volume that is dropped meanwhile', async () => {
+  const watch = { onRead: async (): Promise<void> => {} };
+  const scheduler = {
+    turn: (label: string) => (/^read.*\.vol/.test(label) ? watch.onRead() : Promise.resolve()),
+  };
+  const files = new CrashFs({ scheduler });
+  const options = { ...SMALL, volumeBytes: 2 ** 30, extentBytes: 2 ** 20, queueBytes: 2 ** 24 };
+  const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('cache', { mode: 'cache' });
+  // More than three times what is read at once.
+  const bytes = 14 * 2 ** 20;
+  await put(node, 'cache', 'n', bytesOf(bytes));
+  let evicted: Promise<unknown> | undefined;
+  watch.onRead = async () => {
+    if (evicted !== undefined || (node.progress('scrubbing')?.doneBytes ?? 0) < 2 ** 20) return;
+    evicted = node.evict('cache');
+    await evicted;
+  };
+  const { readBytes, damages } = await node.scrub();
+  expect(await evicted).toBeDefined();
+  expect(readBytes).toBeLessThan(bytes);
+  expect(damages).toEqual([]);
+  await node.settled();
+  expect(await volumesOf(node)).toEqual([]);
+});
