@@ -3,7 +3,7 @@ import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Request } from '../call/s3-request.ts';
 
 /** The ETags of a header, without quotes; clients also send them unquoted. */
-export function parseEtags(text: string): '*' | string[] {
+function parseEtags(text: string): '*' | string[] {
   if (text.trim() === '*') return '*';
   return text
     .split(',')
@@ -52,6 +52,16 @@ export function judgeRead(request: S3Request, object: ObjectInfo): 'holds' | 'no
 export function judgeCopySource(request: S3Request, source: ObjectInfo): void {
   const verdict = judge(source, (name) => request.header(`x-amz-copy-source-${name}`));
   if (verdict !== 'holds') throw new ProtocolError('PreconditionFailed');
+}
+
+/**
+ * True if the object is the one of an `If-Range` header: of exactly this date, or of this ETag by
+ * the strong comparison, which no weak one passes.
+ */
+export function isUnchanged(ifRange: string, { etag, modifiedMs }: ObjectInfo): boolean {
+  const text = ifRange.trim();
+  if (/^(?:W\/)?"/.test(text)) return text === `"${etag}"`;
+  return text === etag || secondsOf(text) === Math.floor(modifiedMs / 1000);
 }
 
 /** The condition that the node checks in the step that publishes the change. */

@@ -1,10 +1,16 @@
-import type { ByteRange, ObjectDetails, ObjectMeta, ObjectReader } from '../../object-node.ts';
+import type {
+  ByteRange,
+  ObjectDetails,
+  ObjectInfo,
+  ObjectMeta,
+  ObjectReader,
+} from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { ReplyHeaders } from '../call/reply.ts';
 import type { S3Call } from '../call/s3-call.ts';
 import { parseRange } from './byte-range-header.ts';
 import { checksumHeaders, objectHeaders, validators } from './object-headers.ts';
-import { parseEtags, judgeRead } from './preconditions.ts';
+import { isUnchanged, judgeRead } from './preconditions.ts';
 
 interface Selection {
   readonly range: ByteRange | undefined;
@@ -56,16 +62,17 @@ function selectPart(text: string, details: ObjectDetails): Selection {
   throw new ProtocolError('InvalidPartNumber');
 }
 
+/** Undefined: the whole object. @throws ProtocolError InvalidRange */
+function rangeOf({ request }: S3Call, object: ObjectInfo): ByteRange | undefined {
+  const ifRange = request.header('if-range');
+  const isWanted = ifRange === undefined || isUnchanged(ifRange, object);
+  return parseRange(isWanted ? request.header('range') : undefined, object.sizeBytes);
+}
+
 function select(call: S3Call, details: ObjectDetails): Selection {
   const partNumber = call.request.queryValue('partNumber');
   if (partNumber !== undefined) return selectPart(partNumber, details);
-  const ifRange = call.request.header('if-range');
-  const isFresh =
-    ifRange === undefined ||
-    parseEtags(ifRange)[0] === details.etag ||
-    Date.parse(ifRange) >= Math.floor(details.modifiedMs / 1000) * 1000;
-  const header = isFresh ? call.request.header('range') : undefined;
-  const range = parseRange(header, details.sizeBytes);
+  const range = rangeOf(call, details);
   return { range, checked: range === undefined ? details.meta : undefined, headers: {} };
 }
 

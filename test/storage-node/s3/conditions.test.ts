@@ -1,0 +1,31 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { MemoryNode } from '../support/memory-node.ts';
+import { openWorld } from '../support/s3-world.ts';
+import { send, type Answer, type SignedRequest } from '../support/signed-request.ts';
+
+async function open(
+  node: MemoryNode,
+): Promise<(method: string, rest?: Partial<SignedRequest>) => Promise<Answer>> {
+  await node.createBucket('bucket');
+  const world = await openWorld({}, node);
+  onTestFinished(() => world.close());
+  return (method, rest = {}) => send(world.url, { method, target: '/bucket/key', ...rest });
+}
+
+test('a range under If-Range is one of the object that the client has begun, or none', async () => {
+  let nowMs = Date.parse('2026-01-02T03:04:05.678Z');
+  const ask = await open(new MemoryNode(() => nowMs));
+  const etag = String((await ask('PUT', { body: 'aaaa' })).headers.etag);
+  const range = async (ifRange: string): Promise<string> =>
+    (await ask('GET', { headers: { range: 'bytes=2-3', 'if-range': ifRange } })).body;
+  const date = 'Fri, 02 Jan 2026 03:04:05 GMT';
+  for (const same of [date, etag, etag.replaceAll('"', '')]) expect(await range(same)).toBe('aa');
+  const others = ['Fri, 02 Jan 2026 03:04:06 GMT', `W/${etag}`, `"${'0'.repeat(32)}"`, 'x', ''];
+  for (const other of others) expect(await range(other), other).toBe('aaaa');
+  // The clock of the node has gone back: the date of the client's first bytes is later.
+  nowMs -= 3_600_000;
+  await ask('PUT', { body: 'bbbb' });
+  expect(await range(date)).toBe('bbbb');
+  expect(await range(etag)).toBe('bbbb');
+  expect(await range('Fri, 02 Jan 2026 02:04:05 GMT')).toBe('bb');
+});
