@@ -58,7 +58,16 @@ test('preconditions are checked in the step that publishes', async () => {
   await expect(
     node.delete('b', 'n', { condition: { ifMatch: ['0'.repeat(32)] } }),
   ).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
-  expect(await node.delete('b', 'n')).toBe(true);
+  const { modifiedMs, sizeBytes } = (await node.info('b', 'n'))!;
+  const ifModifiedSecond = Math.floor(modifiedMs / 1000);
+  const wrong = [{ ifSizeBytes: sizeBytes + 1 }, { ifModifiedSecond: ifModifiedSecond - 1 }];
+  for (const condition of wrong) {
+    await expect(node.delete('b', 'n', { condition })).rejects.toMatchObject({
+      code: 'PRECONDITION_FAILED',
+    });
+  }
+  const condition = { ifMatch: '*' as const, ifSizeBytes: sizeBytes, ifModifiedSecond };
+  expect(await node.delete('b', 'n', { condition })).toBe(true);
   expect(await node.delete('b', 'n')).toBe(false);
   expect(await get(node, 'b', 'n')).toBeUndefined();
   await expect(put(node, 'b', 'x', one, undefined, { sizeBytes: 9 })).rejects.toMatchObject({

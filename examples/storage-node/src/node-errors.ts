@@ -88,7 +88,7 @@ export class InvalidPartError extends NodeError {
 }
 
 export class PreconditionFailedError extends NodeError {
-  constructor(condition: 'ifMatch' | 'ifNoneMatch') {
+  constructor(condition: 'ifMatch' | 'ifNoneMatch' | 'ifSizeBytes' | 'ifModifiedSecond') {
     super('PRECONDITION_FAILED', `${condition} does not hold`);
   }
 }

@@ -57,13 +57,16 @@ export interface BucketInfo {
 
 /**
  * Checked in the same step that publishes the change. `'*'` is any object; a list has ETags without
- * quotes.
+ * quotes. `ifSizeBytes` and `ifModifiedSecond` are of the existing object; the second is counted
+ * since 1970.
  *
  * @throws PreconditionFailedError from the call that has it, if it does not hold.
  */
 export interface Condition {
   readonly ifMatch?: '*' | readonly string[];
   readonly ifNoneMatch?: '*' | readonly string[];
+  readonly ifSizeBytes?: number;
+  readonly ifModifiedSecond?: number;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
+import type { ObjectInfo } from '../../../examples/storage-node/src/object-node.ts';
 import { MemoryNode } from '../support/memory-node.ts';
 import { openWorld } from '../support/s3-world.ts';
 import { send, type Answer, type SignedRequest } from '../support/signed-request.ts';
@@ -28,4 +29,31 @@ test('a range under If-Range is one of the object that the client has begun, or 
   expect(await range(date)).toBe('bbbb');
   expect(await range(etag)).toBe('bbbb');
   expect(await range('Fri, 02 Jan 2026 02:04:05 GMT')).toBe('bb');
+});
+
+test('time and size of a conditional delete are compared in the step that deletes', async () => {
+  let nowMs = Date.parse('2026-01-02T03:04:05.678Z');
+  const bytes = Buffer.from('aaaa');
+  class SharedNode extends MemoryNode {
+    /** Just after it is told, another client stores the same bytes again. */
+    override async info(bucket: string, name: string): Promise<ObjectInfo | undefined> {
+      const info = await super.info(bucket, name);
+      nowMs += 2_000;
+      const describe = () => ({ etag: info?.etag ?? '', meta: { headers: {} } });
+      if (info !== undefined) await this.put(bucket, name, [bytes], { describe });
+      return info;
+    }
+  }
+  const ask = await open(new SharedNode(() => nowMs));
+  await ask('PUT', { body: bytes });
+  const date = 'x-amz-if-match-last-modified-time';
+  const size = 'x-amz-if-match-size';
+  const first = { [date]: 'Fri, 02 Jan 2026 03:04:05 GMT' };
+  for (const headers of [first, { ...first, [size]: '4' }, { [size]: '5' }, { [size]: 'x' }]) {
+    expect((await ask('DELETE', { headers })).status).toBe(412);
+    expect((await ask('HEAD')).status).toBe(200);
+  }
+  expect((await ask('DELETE', { headers: { [size]: '4' } })).status).toBe(204);
+  expect((await ask('HEAD')).status).toBe(404);
+  expect((await ask('DELETE', { headers: { [size]: '4' } })).status).toBe(204);
 });

@@ -60,10 +60,17 @@ async function collect(body: Body): Promise<Buffer> {
 function assertCondition(condition: Condition | undefined, object: ObjectInfo | undefined): void {
   const matches = (etags: '*' | readonly string[]): boolean =>
     object !== undefined && (etags === '*' || etags.includes(object.etag));
-  const { ifMatch, ifNoneMatch } = condition ?? {};
+  const { ifMatch, ifNoneMatch, ifSizeBytes, ifModifiedSecond } = condition ?? {};
+  const { sizeBytes, modifiedMs = NaN } = object ?? {};
   if (ifMatch !== undefined && !matches(ifMatch)) throw new PreconditionFailedError('ifMatch');
   if (ifNoneMatch !== undefined && matches(ifNoneMatch)) {
     throw new PreconditionFailedError('ifNoneMatch');
+  }
+  if (ifSizeBytes !== undefined && ifSizeBytes !== sizeBytes) {
+    throw new PreconditionFailedError('ifSizeBytes');
+  }
+  if (ifModifiedSecond !== undefined && ifModifiedSecond !== Math.floor(modifiedMs / 1000)) {
+    throw new PreconditionFailedError('ifModifiedSecond');
   }
 }
 

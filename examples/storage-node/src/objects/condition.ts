@@ -1,16 +1,25 @@
 import { PreconditionFailedError } from '../node-errors.ts';
-import type { Condition } from '../object-node.ts';
+import type { Condition, ObjectInfo } from '../object-node.ts';
 
-/** @throws PreconditionFailedError. `etag`: of the existing object; undefined if there is none. */
-export function judgeCondition(condition: Condition | undefined, etag: string | undefined): void {
+const CONDITIONS = ['ifMatch', 'ifNoneMatch', 'ifSizeBytes', 'ifModifiedSecond'] as const;
+
+/** What conditions are about. */
+type Existing = Pick<ObjectInfo, 'etag' | 'sizeBytes' | 'modifiedMs'>;
+
+/** @throws PreconditionFailedError. `existing`: undefined if there is no object. */
+export function judgeCondition(
+  condition: Condition | undefined,
+  existing: Existing | undefined,
+): void {
   if (condition === undefined) return;
-  const { ifMatch, ifNoneMatch } = condition;
-  if (ifMatch !== undefined && !matches(ifMatch, etag)) {
-    throw new PreconditionFailedError('ifMatch');
-  }
-  if (ifNoneMatch !== undefined && matches(ifNoneMatch, etag)) {
-    throw new PreconditionFailedError('ifNoneMatch');
-  }
+  const { ifMatch, ifNoneMatch, ifSizeBytes, ifModifiedSecond } = condition;
+  const failed = (name: keyof Condition): Error => new PreconditionFailedError(name);
+  if (ifMatch !== undefined && !matches(ifMatch, existing)) throw failed('ifMatch');
+  if (ifNoneMatch !== undefined && matches(ifNoneMatch, existing)) throw failed('ifNoneMatch');
+  if (ifSizeBytes !== undefined && existing?.sizeBytes !== ifSizeBytes) throw failed('ifSizeBytes');
+  if (ifModifiedSecond === undefined) return;
+  const second = existing && Math.floor(existing.modifiedMs / 1000);
+  if (second !== ifModifiedSecond) throw failed('ifModifiedSecond');
 }
 
 /**
@@ -20,11 +29,12 @@ export function judgeCondition(condition: Condition | undefined, etag: string | 
  * @throws PreconditionFailedError if there is a condition
  */
 export function refuseOvertaken(condition: Condition | undefined): void {
-  if (condition?.ifMatch !== undefined) throw new PreconditionFailedError('ifMatch');
-  if (condition?.ifNoneMatch !== undefined) throw new PreconditionFailedError('ifNoneMatch');
+  for (const name of CONDITIONS) {
+    if (condition?.[name] !== undefined) throw new PreconditionFailedError(name);
+  }
 }
 
-function matches(wanted: '*' | readonly string[], etag: string | undefined): boolean {
-  if (etag === undefined) return false;
-  return wanted === '*' || wanted.includes(etag);
+function matches(wanted: '*' | readonly string[], existing: Existing | undefined): boolean {
+  if (existing === undefined) return false;
+  return wanted === '*' || wanted.includes(existing.etag);
 }

@@ -17,7 +17,7 @@ import { judgeCondition } from './condition.ts';
 import { encodeContent } from './content-record.ts';
 import { Marks } from './marks.ts';
 import type { NodeParts } from './node-parts.ts';
-import { checkedEtag } from './object-entry.ts';
+import { checkedEtag, type ObjectEntry } from './object-entry.ts';
 import type { ObjectFinder } from './object-finder.ts';
 import { encodeObject, storedIn, type RecordFields, type Target } from './object-record.ts';
 import type { NewObject, Publication } from './publication.ts';
@@ -75,7 +75,7 @@ export class ObjectWriter {
     const { hash } = target;
     const { condition } = options;
     // Checked again when it is published. Here it saves the body of a request that cannot succeed.
-    if (condition !== undefined) judgeCondition(condition, this.#etagOf(target));
+    if (condition !== undefined) judgeCondition(condition, this.#existing(target));
     this.#buffer.assertWritable(target.bucket);
     this.#checkSpace(target, options);
     this.#parts.flights.begin(hash.home);
@@ -116,8 +116,8 @@ export class ObjectWriter {
     return this.#buffer.take(target, written.pieces, fields);
   }
 
-  #etagOf({ bucket, name, hash }: Target): string | undefined {
-    return this.#buffer.find(bucket, name)?.etag ?? this.#finder.entry(hash)?.etag;
+  #existing({ bucket, name, hash }: Target): ObjectInfo | ObjectEntry | undefined {
+    return this.#buffer.find(bucket, name)?.info ?? this.#finder.entry(hash);
   }
 
   bodyWriter(target: Target, inExtents: boolean): BodyWriter {
@@ -249,10 +249,7 @@ export class ObjectWriter {
     const sequence = await this.#parts.publisher.submit((turn) => {
       this.#parts.buckets.check(bucket);
       const found = this.#publication.find(turn, hash);
-      judgeCondition(
-        condition,
-        found === undefined ? undefined : this.#publication.entryOf(found).etag,
-      );
+      judgeCondition(condition, found && this.#publication.entryOf(found));
       if (found === undefined) return undefined;
       this.#publication.remove(turn, bucket, target.name, found);
       return this.#publication.noteRemoval(turn, hash);

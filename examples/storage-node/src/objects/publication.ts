@@ -68,7 +68,7 @@ export class Publication {
     buckets.check(bucket);
     const found = this.find(turn, hash);
     const old = found === undefined ? undefined : this.entryOf(found);
-    judgeCondition(object.condition, old?.etag);
+    judgeCondition(object.condition, old);
     if (flights.isOvertaken(hash.home, sequence) || turn.noted(hash.home) > sequence) {
       refuseOvertaken(object.condition);
       this.#buryParts(turn, object);

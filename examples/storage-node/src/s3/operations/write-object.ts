@@ -69,18 +69,13 @@ export async function deleteUnder(
     await call.node.delete(call.bucket, key);
     return;
   }
-  const object = await call.node.info(call.bucket, key);
-  if (object === undefined) return;
-  if (etag !== undefined) judgeEarly(writeConditionOf(etag), object);
-  const isOther =
-    (size !== undefined && Number(size) !== object.sizeBytes) ||
-    (modified !== undefined &&
-      Math.floor(Date.parse(modified) / 1000) !== Math.floor(object.modifiedMs / 1000));
-  if (isOther) throw new ProtocolError('PreconditionFailed');
-  await call.node.delete(call.bucket, key, { condition: { ifMatch: [object.etag] } });
-}
-
-function writeConditionOf(etag: string): { ifMatch: '*' | string[] } {
-  const bare = etag.trim().replaceAll('"', '');
-  return { ifMatch: bare === '*' ? '*' : [bare] };
+  if ((await call.node.info(call.bucket, key)) === undefined) return;
+  const bare = etag?.trim().replaceAll('"', '');
+  // A number or a date that is none matches nothing.
+  const condition = {
+    ...(bare !== undefined && { ifMatch: bare === '*' ? ('*' as const) : [bare] }),
+    ...(size !== undefined && { ifSizeBytes: Number(size) }),
+    ...(modified !== undefined && { ifModifiedSecond: Math.floor(Date.parse(modified) / 1000) }),
+  };
+  await call.node.delete(call.bucket, key, { condition });
 }
