@@ -5,6 +5,7 @@ import {
   isCombinable,
 } from '../payload/checksum-combination.ts';
 import { type ChecksumAlgorithm, checksumAlgorithm, startChecksum } from '../payload/checksums.ts';
+import { sentChecksums } from '../payload/payload-plan.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Call } from '../call/s3-call.ts';
 
@@ -86,20 +87,45 @@ export async function objectChecksum(
   return await compositeChecksum((bytes) => digestOf(algorithm, bytes), sums);
 }
 
-/** Compares the checksum that CompleteMultipartUpload declares. @throws ProtocolError BadDigest */
-export function assertObjectChecksum(
+/** What the checksum of the whole may be, for an algorithm that the upload does not name. */
+async function possibleChecksums(
+  algorithm: ChecksumAlgorithm,
+  parts: readonly PartInfo[],
+): Promise<string[]> {
+  const types: ChecksumType[] = [
+    ...(isCombinable(algorithm) ? (['FULL_OBJECT'] as const) : []),
+    ...(algorithm === 'CRC64NVME' ? [] : (['COMPOSITE'] as const)),
+  ];
+  const values = types.map((type) => objectChecksum({ algorithm, type }, parts));
+  return (await Promise.all(values)).filter((value) => value !== undefined);
+}
+
+/**
+ * Compares the checksums that CompleteMultipartUpload declares. `value`: of the algorithm of the
+ * upload.
+ *
+ * @throws ProtocolError BadDigest; InvalidRequest if there is nothing to compare with
+ */
+export async function assertObjectChecksum(
   call: S3Call,
   checksum: UploadChecksum | undefined,
   value: string | undefined,
-): void {
+  parts: readonly PartInfo[],
+): Promise<void> {
   const type = call.request.header(TYPE)?.toUpperCase();
   if (type !== undefined && checksum !== undefined && type !== checksum.type) {
     const text = `The upload was created using the ${checksum.type} checksum mode. The complete request must use the same checksum mode.`;
     throw new ProtocolError('InvalidRequest', text);
   }
-  if (checksum === undefined || value === undefined) return;
-  const given = call.request.header(`x-amz-checksum-${checksum.algorithm.toLowerCase()}`);
-  if (given === undefined || given === value || given === value.replace(/-\d+$/, '')) return;
-  const text = `The ${checksum.algorithm} you specified did not match the calculated checksum.`;
-  throw new ProtocolError('BadDigest', text);
+  for (const { algorithm, value: given } of sentChecksums(call.request.headers)) {
+    const isOfUpload = algorithm === checksum?.algorithm && value !== undefined;
+    const own = isOfUpload ? [value] : await possibleChecksums(algorithm, parts);
+    if (own.length === 0) {
+      const text = `The parts of the upload have no ${algorithm} to compare yours with.`;
+      throw new ProtocolError('InvalidRequest', text);
+    }
+    if (own.some((one) => given === one || given === one.replace(/-\d+$/, ''))) continue;
+    const text = `The ${algorithm} you specified did not match the calculated checksum.`;
+    throw new ProtocolError('BadDigest', text);
+  }
 }

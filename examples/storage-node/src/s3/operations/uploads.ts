@@ -1,7 +1,6 @@
 import type { ObjectInfo, ObjectMeta, PartInfo, UploadInfo } from '../../object-node.ts';
 import { MAX_PARTS } from '../base/limits.ts';
 import { compositeEtag } from '../payload/checksum-combination.ts';
-import { CHECKSUM_ALGORITHMS } from '../payload/checksums.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Call } from '../call/s3-call.ts';
 import { childText, readXml, type XmlElement } from '../xml/xml-reader.ts';
@@ -70,10 +69,10 @@ function chooseParts(
   const byNumber = new Map(stored.map((part) => [part.number, part]));
   const chosen = named.map(({ number, etag, element }) => {
     const part = byNumber.get(number);
-    const isOther = CHECKSUM_ALGORITHMS.some((name) => {
-      const given = childText(element, `Checksum${name}`);
-      const own = part?.checksums?.[name];
-      return given !== undefined && own !== undefined && given !== own;
+    // Of any algorithm: where the part has none, nobody could compare it.
+    const isOther = [...element.children.keys()].some((name) => {
+      const algorithm = /^Checksum(.*)$/.exec(name)?.[1];
+      return algorithm !== undefined && childText(element, name) !== part?.checksums?.[algorithm];
     });
     if (part === undefined || part.etag !== etag || isOther) {
       const fields = { PartNumber: String(number), ETag: etag };
@@ -139,7 +138,7 @@ async function complete(
   assertObjectSize(call, parts);
   const checksum = checksumOfUpload(upload);
   const value = checksum === undefined ? undefined : await objectChecksum(checksum, parts);
-  assertObjectChecksum(call, checksum, value);
+  await assertObjectChecksum(call, checksum, value, parts);
   const own = metaOfUpload(upload);
   const meta: ObjectMeta =
     checksum === undefined || value === undefined

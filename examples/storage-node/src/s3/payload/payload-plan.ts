@@ -1,11 +1,6 @@
 import type { Authenticated } from '../auth/signature-v4.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
-import {
-  CHECKSUM_ALGORITHMS,
-  type ChecksumAlgorithm,
-  checksumAlgorithm,
-  isChecksumText,
-} from './checksums.ts';
+import { type ChecksumAlgorithm, checksumAlgorithm, isChecksumText } from './checksums.ts';
 import { ChunkDecoder } from './chunk-decoder.ts';
 import { ChunkSignatures } from './chunk-signature.ts';
 
@@ -28,6 +23,7 @@ export interface PayloadPlan {
   };
 }
 
+const CHECKSUM = 'x-amz-checksum-';
 const STREAMING = /^STREAMING-(?:UNSIGNED-PAYLOAD-TRAILER|AWS4-HMAC-SHA256-PAYLOAD(?:-TRAILER)?)$/;
 
 function lengthHeader(headers: ReadonlyMap<string, string>, name: string): number | undefined {
@@ -46,13 +42,30 @@ function md5Header(headers: ReadonlyMap<string, string>): string | undefined {
   return bytes.toString('base64');
 }
 
+/** Headers about checksums that are none themselves. */
+const ABOUT_CHECKSUMS = new Set([
+  'x-amz-checksum-algorithm',
+  'x-amz-checksum-mode',
+  'x-amz-checksum-type',
+]);
+
+/** The checksums in `x-amz-checksum-…` headers. @throws ProtocolError for one that is unknown */
+export function sentChecksums(
+  headers: ReadonlyMap<string, string>,
+): { readonly algorithm: ChecksumAlgorithm; readonly value: string }[] {
+  return [...headers].flatMap(([name, value]) => {
+    if (!name.startsWith(CHECKSUM) || ABOUT_CHECKSUMS.has(name)) return [];
+    const algorithm = checksumAlgorithm(name.slice(CHECKSUM.length));
+    if (algorithm !== undefined) return [{ algorithm, value }];
+    throw new ProtocolError('InvalidRequest', `The checksum ${name} is not supported`);
+  });
+}
+
 function checksumHeader(headers: ReadonlyMap<string, string>): PayloadPlan['checksum'] {
   const named: { algorithm: ChecksumAlgorithm; value?: string }[] = [];
-  for (const algorithm of CHECKSUM_ALGORITHMS) {
-    const name = `x-amz-checksum-${algorithm.toLowerCase()}`;
-    const value = headers.get(name);
-    if (value === undefined) continue;
+  for (const { algorithm, value } of sentChecksums(headers)) {
     if (!isChecksumText(algorithm, value)) {
+      const name = `${CHECKSUM}${algorithm.toLowerCase()}`;
       throw new ProtocolError('InvalidRequest', `Value for ${name} header is invalid.`);
     }
     named.push({ algorithm, value });

@@ -68,6 +68,7 @@ export class RequestBody {
     if (md5 !== undefined && digests.md5.toString('base64') !== md5) {
       throw new ProtocolError('BadDigest', 'The Content-MD5 you specified did not match the body');
     }
+    this.#assertDeclared();
     if (checksum === undefined) return digests;
     const value = checksum.value ?? this.#trailingChecksum(checksum.algorithm);
     if (digests.checksums.get(checksum.algorithm)?.toString('base64') !== value) {
@@ -75,6 +76,17 @@ export class RequestBody {
       throw new ProtocolError('BadDigest', text);
     }
     return { ...digests, sent: { algorithm: checksum.algorithm, value } };
+  }
+
+  /** @throws ProtocolError for a checksum in the trailer that would not be compared. */
+  #assertDeclared(): void {
+    const { checksum } = this.#plan;
+    const declared = checksum?.value === undefined ? checksum?.algorithm.toLowerCase() : undefined;
+    for (const name of this.#trailer.keys()) {
+      if (!name.startsWith('x-amz-checksum-') || name === `x-amz-checksum-${declared}`) continue;
+      const text = `x-amz-trailer does not declare ${name}`;
+      throw new ProtocolError('MalformedTrailerError', text);
+    }
   }
 
   #trailingChecksum(algorithm: ChecksumAlgorithm): string {
