@@ -323,6 +323,41 @@ test('a command that a running node may have done is not done again', async () =
   expect(JSON.parse(evicted.out)).toMatchObject({ bucket: 'c' });
 });
 
+test('signals end the process unless a command asks for them', () => {
+  const machine = new EventEmitter();
+  const streams = { stdout: new FullDisk(), stderr: new FullDisk() };
+  const io = machineIo(Object.assign(machine, streams) as unknown as Machine);
+  const listeners = (): number[] =>
+    ['SIGINT', 'SIGTERM'].map((name) => machine.listenerCount(name));
+  expect(listeners()).toEqual([0, 0]);
+  const { signal } = io;
+  expect(io.signal).toBe(signal);
+  expect(listeners()).toEqual([1, 1]);
+  machine.emit('SIGTERM');
+  expect(signal.aborted).toBe(true);
+});
+
+test('a command of a running node ends with the caller that waits for it', async () => {
+  const data = await temporaryDirectory();
+  const at = ['--data', data];
+  await started(at);
+  await cli(['buckets', 'create', 'photos', ...at]);
+  const { control, token } = JSON.parse(await readFile(join(data, 'running.json'), 'utf8')) as {
+    readonly control: string;
+    readonly token: string;
+  };
+  const caller = new AbortController();
+  // It would take hours.
+  const body = JSON.stringify({ command: 'scrub', bytesPerSecond: 1 });
+  const headers = { authorization: `Bearer ${token}` };
+  const asked = await fetch(control, { method: 'POST', headers, body, signal: caller.signal });
+  const lines = asked.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ''; !text.includes('progress');) text += (await lines.read()).value ?? '';
+  caller.abort();
+  // The next one waits for it.
+  expect(await cli(['scrub', ...at])).toMatchObject({ code: 0 });
+});
+
 test('a node that runs and does not answer is named by its process', async () => {
   const data = await temporaryDirectory();
   await openNode(data);

@@ -37,6 +37,7 @@ import { keptAlive } from './upkeep/kept-alive.ts';
 import { recount, type Recount } from './upkeep/recount.ts';
 import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
+import type { Volume } from './volumes/volume.ts';
 import { RecentErrors } from './recent-errors.ts';
 
 export interface WorkProgress {
@@ -277,16 +278,21 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return keptAlive(this.#upkeep.evict(bucket));
   }
 
-  /** Reads all live data. `bytesPerSecond` 0: unlimited. */
+  /**
+   * Reads all live data. `bytesPerSecond` 0: unlimited. `signal` ends it early: the call rejects
+   * with its reason.
+   */
   async scrub(
     options: {
       readonly bytesPerSecond?: number;
       readonly onVolume?: (number: number) => void;
+      readonly signal?: AbortSignal;
     } = {},
   ): Promise<ScrubReport> {
     this.#check();
-    const { bytesPerSecond = 0, onVolume } = options;
-    return keptAlive(this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number)));
+    const { bytesPerSecond = 0, onVolume, signal } = options;
+    const tell = (volume: Volume): void => onVolume?.(volume.number);
+    return keptAlive(this.#upkeep.scrub(bytesPerSecond, tell, signal));
   }
 
   /**

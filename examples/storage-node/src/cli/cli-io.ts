@@ -5,7 +5,10 @@ export interface CliIo {
   err(text: string): void;
   /** Whether `err` is a terminal, on which a line may be overwritten. */
   readonly isTerminal: boolean;
-  /** Aborted by SIGINT and SIGTERM. */
+  /**
+   * Aborted by SIGINT and SIGTERM. These end the process at once until a command asks for it: a
+   * node is opened again as after a crash.
+   */
   readonly signal: AbortSignal;
   /** Calls `listener` at each SIGHUP, until what it returns is called. */
   onHangup(listener: () => void): () => void;

@@ -13,9 +13,8 @@ export interface MachineIo extends CliIo {
  * disk, or a pipe whose reader has gone, must not end a node.
  */
 export function machineIo(machine: Machine = process): MachineIo {
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) machine.on(name, () => stop.abort());
   const { stdout, stderr } = machine;
+  let stop: AbortController | undefined;
   let isOutputLost = false;
   // Without listeners, such an error is an exception that ends the process.
   stdout.on('error', () => (isOutputLost = true));
@@ -27,10 +26,20 @@ export function machineIo(machine: Machine = process): MachineIo {
     },
     err: (text) => void stderr.write(text),
     isTerminal: stderr.isTTY,
-    signal: stop.signal,
+    get signal() {
+      stop ??= abortedBySignals(machine);
+      return stop.signal;
+    },
     onHangup: (listener) => onHangup(listener, machine),
     isOutputLost: () => isOutputLost,
   };
+}
+
+/** From now on, these signals no longer end the process. */
+function abortedBySignals(machine: Machine): AbortController {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) machine.on(name, () => stop.abort());
+  return stop;
 }
 
 /** Calls `listener` at each SIGHUP, until the returned function is called. */

@@ -72,10 +72,11 @@ export class ControlServer {
     }
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     const beat = setInterval(() => response.write('\n'), BEAT_MS);
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const tell: Tell = (progress) => void response.write(`${JSON.stringify({ progress })}\n`);
     try {
-      const result = await this.#run(request, (progress) => {
-        response.write(`${JSON.stringify({ progress })}\n`);
-      });
+      const result = await this.#run(request, tell, gone.signal);
       response.end(`${JSON.stringify({ result: result ?? null })}\n`);
     } catch (error) {
       const { code, message: text } = error as { code?: unknown; message: string };
@@ -91,7 +92,8 @@ export class ControlServer {
     return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
-  #run(request: ControlRequest, tell: Tell): Promise<unknown> {
+  /** `gone`: nobody waits for the result any more. */
+  #run(request: ControlRequest, tell: Tell, gone: AbortSignal): Promise<unknown> {
     const { command, bytesPerSecond = 0, bucket = '', policy = KEEP, accessKeyId = '' } = request;
     switch (command) {
       case 'status':
@@ -103,11 +105,11 @@ export class ControlServer {
       case 'compact':
         return this.#commands.compact(tell);
       case 'scrub':
-        return this.#commands.scrub(bytesPerSecond, tell);
+        return this.#commands.scrub(bytesPerSecond, tell, gone);
       case 'evict':
         return this.#commands.evict(bucket);
       case 'verify':
-        return this.#commands.verify(tell);
+        return this.#commands.verify(tell, gone);
       case 'listKeys':
         return this.#keys.listKeys();
       case 'addKey':

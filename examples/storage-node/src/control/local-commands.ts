@@ -42,8 +42,9 @@ export class LocalCommands implements NodeCommands {
     };
   }
 
-  scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport> {
-    return this.#watched('scrubbing', tell, () => this.#node.scrub({ bytesPerSecond }));
+  scrub(bytesPerSecond: number, tell: Tell, signal?: AbortSignal): Promise<ScrubReport> {
+    const options = { bytesPerSecond, ...(signal !== undefined && { signal }) };
+    return this.#watched('scrubbing', tell, () => this.#node.scrub(options));
   }
 
   async evict(bucket: string): Promise<number | undefined> {
@@ -52,15 +53,15 @@ export class LocalCommands implements NodeCommands {
     return volume;
   }
 
-  async verify(tell: Tell): Promise<VerifyReport> {
+  async verify(tell: Tell, signal?: AbortSignal): Promise<VerifyReport> {
     const recount = await this.#node.recount();
-    const scrub = await this.scrub(0, tell);
+    const scrub = await this.scrub(0, tell, signal);
     // A listing has the names of the write buffer; `objects` does not count them.
     await this.#node.flush();
     const before = this.#node.changes;
     const { objects, writeBuffer } = await this.#node.figures();
     let listed = 0;
-    for (const { name } of this.#node.buckets()) listed += await this.#namesIn(name);
+    for (const { name } of this.#node.buckets()) listed += await this.#namesIn(name, signal);
     const isStill = this.#node.changes === before && writeBuffer.puts === 0;
     const isListed = !isStill || listed === objects;
     return {
@@ -71,10 +72,11 @@ export class LocalCommands implements NodeCommands {
     };
   }
 
-  async #namesIn(bucket: string): Promise<number> {
+  async #namesIn(bucket: string, signal: AbortSignal | undefined): Promise<number> {
     let count = 0;
     let after: string | undefined;
     do {
+      signal?.throwIfAborted();
       const page = await this.#node.list(bucket, after === undefined ? {} : { after });
       count += page.objects.length;
       after = page.next;

@@ -50,10 +50,10 @@ export interface NodeCommands {
   /** False if it already exists. */
   createBucket(name: string, policy: BucketPolicy): Promise<boolean>;
   compact(tell: Tell): Promise<CompactReport>;
-  /** `bytesPerSecond` 0: unlimited. */
-  scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport>;
+  /** `bytesPerSecond` 0: unlimited. `signal` ends it early: the call rejects with its reason. */
+  scrub(bytesPerSecond: number, tell: Tell, signal?: AbortSignal): Promise<ScrubReport>;
   /** The number of the dropped volume; undefined if none can be dropped. */
   evict(bucket: string): Promise<number | undefined>;
-  /** Recounts, lists all names, and reads all live data. */
-  verify(tell: Tell): Promise<VerifyReport>;
+  /** Recounts, lists all names, and reads all live data. `signal`: as of `scrub`. */
+  verify(tell: Tell, signal?: AbortSignal): Promise<VerifyReport>;
 }

@@ -71,24 +71,9 @@ export class Upkeep {
     this.puncher = new HolePuncher(parts, liveness, this.#stop.signal);
   }
 
-  #pace(bytesPerSecond: number): Pace {
-    return new Pace(bytesPerSecond, (milliseconds) => this.#pause(milliseconds));
-  }
-
-  /** Ends early when the node is closed. */
-  #pause(milliseconds: number): Promise<void> {
-    const { signal } = this.#stop;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const timer = setTimeout(end, milliseconds);
-      timer.unref();
-      signal.addEventListener('abort', end);
-    });
+  /** Its pauses end early when the node is closed, or `stop` is aborted. */
+  #pace(bytesPerSecond: number, stop = this.#stop.signal): Pace {
+    return new Pace(bytesPerSecond, (milliseconds) => pause(milliseconds, stop));
   }
 
   get #isStopped(): boolean {
@@ -229,11 +214,20 @@ export class Upkeep {
     this.#retiring.set(volume, done);
   }
 
-  scrub(bytesPerSecond: number, onVolume?: (volume: Volume) => void): Promise<ScrubReport> {
-    const pace = this.#pace(bytesPerSecond);
-    return this.#scrubs.run(() => {
-      return this.scrubber.scrub(pace, () => !this.#isStopped, onVolume);
+  /** `signal` ends it early: the call rejects with its reason. */
+  async scrub(
+    bytesPerSecond: number,
+    onVolume?: (volume: Volume) => void,
+    signal?: AbortSignal,
+  ): Promise<ScrubReport> {
+    const closing = this.#stop.signal;
+    const stop = signal === undefined ? closing : AbortSignal.any([closing, signal]);
+    const pace = this.#pace(bytesPerSecond, stop);
+    const report = await this.#scrubs.run(() => {
+      return this.scrubber.scrub(pace, () => !stop.aborted, onVolume);
     });
+    signal?.throwIfAborted();
+    return report;
   }
 
   /** Resolves when all emptied volumes are removed, which requires that nobody reads them. */
@@ -256,4 +250,19 @@ export class Upkeep {
     const free = [...this.#retiring].filter(([volume]) => volume.pins === 0);
     await Promise.all(free.map(([, done]) => done));
   }
+}
+
+/** Ends early when `stop` is aborted. */
+function pause(milliseconds: number, stop: AbortSignal): Promise<void> {
+  if (stop.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    timer.unref();
+    stop.addEventListener('abort', end);
+  });
 }
