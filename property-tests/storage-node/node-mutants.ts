@@ -265,8 +265,8 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a GET does not look into the write buffer': {
     file: 'examples/storage-node/src/storage-node.ts',
-    find: 'return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name);',
-    replace: 'return this.#finder.open(bucket, name);',
+    find: 'return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name, options);',
+    replace: 'return this.#finder.open(bucket, name, options);',
     test: 'property-tests/storage-node/deferred.test.ts',
   },
   'of two PUTs of a name in the write buffer, the first wins': {

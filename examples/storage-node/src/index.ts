@@ -12,6 +12,7 @@ export type {
   ObjectMeta,
   ObjectNode,
   ObjectReader,
+  OpenOptions,
   PartInfo,
   PutOptions,
   UploadInfo,

@@ -105,12 +105,24 @@ export interface ByteRange {
   readonly endBytes: number;
 }
 
+export interface OpenOptions {
+  /**
+   * The bytes of the body that will be read; undefined: all. Called once, before the call waits for
+   * anything. The call rejects with what it throws. Only the places of these bytes are looked up,
+   * which saves time with an object of many parts.
+   */
+  readonly wanted?: (object: ObjectInfo) => ByteRange | undefined;
+}
+
+/** Of a caller that reads no byte of the body. */
+export const NO_BYTES: ByteRange = { startBytes: 0, endBytes: 0 };
+
 /** One object at one moment. It pins what it reads: close it, or read `body` to its end. */
 export interface ObjectReader {
   readonly details: ObjectDetails;
   /**
    * Verified bytes of the range, or of the whole object. Throws DamagedObjectError before a wrong
-   * byte.
+   * byte, and RangeError for bytes that were not wanted when it was opened.
    */
   body(range?: ByteRange): AsyncIterable<Uint8Array>;
   /**
@@ -166,7 +178,7 @@ export interface ObjectNode {
   /** From memory, without reading a volume. @throws NoSuchBucketError */
   info(bucket: string, name: string): Promise<ObjectInfo | undefined>;
   /** @throws NoSuchBucketError, DamagedObjectError */
-  open(bucket: string, name: string): Promise<ObjectReader | undefined>;
+  open(bucket: string, name: string, options?: OpenOptions): Promise<ObjectReader | undefined>;
   /**
    * Durable when it resolves. False if there was no object.
    *

@@ -13,6 +13,7 @@ import type {
   ObjectMeta,
   ObjectNode,
   ObjectReader,
+  OpenOptions,
   PartInfo,
   PutOptions,
   UploadInfo,
@@ -172,9 +173,13 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#pending(bucket, name)?.info ?? this.#finder.info(bucket, name);
   }
 
-  async open(bucket: string, name: string): Promise<ObjectReader | undefined> {
+  async open(
+    bucket: string,
+    name: string,
+    options?: OpenOptions,
+  ): Promise<ObjectReader | undefined> {
     this.#check();
-    return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name);
+    return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name, options);
   }
 
   /** @throws NoSuchBucketError */

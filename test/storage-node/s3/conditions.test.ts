@@ -1,5 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest';
-import type { ObjectInfo } from '../../../examples/storage-node/src/object-node.ts';
+import {
+  NO_BYTES,
+  type ByteRange,
+  type ObjectInfo,
+  type ObjectReader,
+  type OpenOptions,
+} from '../../../examples/storage-node/src/object-node.ts';
 import { MemoryNode } from '../support/memory-node.ts';
 import { openWorld } from '../support/s3-world.ts';
 import { send, type Answer, type SignedRequest } from '../support/signed-request.ts';
@@ -56,4 +62,46 @@ test('time and size of a conditional delete are compared in the step that delete
   expect((await ask('DELETE', { headers: { [size]: '4' } })).status).toBe(204);
   expect((await ask('HEAD')).status).toBe(404);
   expect((await ask('DELETE', { headers: { [size]: '4' } })).status).toBe(204);
+});
+
+test('the node is asked for the bytes that a request needs', async () => {
+  const wanted: (ByteRange | undefined)[] = [];
+  class WatchedNode extends MemoryNode {
+    override async open(
+      bucket: string,
+      name: string,
+      options?: OpenOptions,
+    ): Promise<ObjectReader | undefined> {
+      const info = await super.info(bucket, name);
+      if (info !== undefined) wanted.push(options?.wanted?.(info));
+      return super.open(bucket, name);
+    }
+  }
+  const ask = await open(new WatchedNode());
+  const etag = String((await ask('PUT', { body: 'abcdef' })).headers.etag);
+  const begun = await ask('POST', { target: '/bucket/copy?uploads=' });
+  const uploadId = /<UploadId>(\w+)</.exec(begun.body)![1]!;
+  const part = { target: `/bucket/copy?partNumber=1&uploadId=${uploadId}` };
+  const source = { 'x-amz-copy-source': '/bucket/key' };
+  const sourceRange = { ...source, 'x-amz-copy-source-range': 'bytes=1-2' };
+  const range = { range: 'bytes=2-3' };
+  const tagging = { target: '/bucket/key?tagging=' };
+  for (const [method, rest, status, bytes] of [
+    ['GET', {}, 200, undefined],
+    ['GET', { headers: range }, 206, { startBytes: 2, endBytes: 4 }],
+    ['GET', { headers: { ...range, 'if-range': '"x"' } }, 200, undefined],
+    ['GET', { headers: { 'if-none-match': etag } }, 304, NO_BYTES],
+    ['HEAD', { headers: range }, 206, NO_BYTES],
+    ['GET', tagging, 200, NO_BYTES],
+    ['PUT', { target: '/bucket/copy', headers: source }, 200, undefined],
+    ['PUT', { ...part, headers: sourceRange }, 200, { startBytes: 1, endBytes: 3 }],
+  ] as const) {
+    expect((await ask(method, rest)).status).toBe(status);
+    expect(wanted).toEqual([bytes]);
+    wanted.length = 0;
+  }
+  // What the request itself says wrong is told where the node is asked.
+  expect((await ask('GET', { headers: { range: 'bytes=6-' } })).code).toBe('InvalidRange');
+  expect((await ask('GET', { headers: { 'if-match': '"x"' } })).code).toBe('PreconditionFailed');
+  expect(wanted).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import type { ObjectInfo } from '../object-node.ts';
+import type { ByteRange, ObjectInfo, OpenOptions } from '../object-node.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
 import type { NameHash } from '../names/name-hash.ts';
@@ -53,26 +53,34 @@ export class ObjectFinder {
   }
 
   /** @throws NoSuchBucketError, DamagedObjectError */
-  async open(bucketName: string, name: string): Promise<StoredObjectReader | undefined> {
+  async open(
+    bucketName: string,
+    name: string,
+    { wanted }: OpenOptions = {},
+  ): Promise<StoredObjectReader | undefined> {
     const bucket = this.#parts.buckets.get(bucketName);
     const byteName = byteNameOf(name);
     const found = this.find(this.#parts.hash(bucket.id, byteName));
     if (found === undefined) return undefined;
     this.opened++;
-    return this.#openFound(bucket, byteName, found);
+    const entry = decodeEntry(found.data, this.#parts.identity.epochMs);
+    const { sizeBytes, etag, modifiedMs } = entry;
+    const range = wanted?.({ bucket: bucket.name, name, sizeBytes, etag, modifiedMs });
+    const all = { startBytes: 0, endBytes: sizeBytes };
+    return this.#openFound(bucket, byteName, { found, entry }, range ?? all);
   }
 
   async #openFound(
     bucket: Bucket,
     name: ByteName,
-    found: FoundObject,
+    { found, entry }: { readonly found: FoundObject; readonly entry: ObjectEntry },
+    wanted: ByteRange,
   ): Promise<StoredObjectReader> {
     const { volumes } = this.#parts;
-    const entry = decodeEntry(found.data, this.#parts.identity.epochMs);
     const place = placeOf(found.handle);
     const volume = volumes.existing(place.volume, place.offset);
-    // Everything that the object consists of is pinned before the first await.
-    const content = resolveContent(this.#parts, entry, name.length);
+    // Everything that will be read is pinned before the first await.
+    const content = resolveContent(this.#parts, entry, name.length, wanted);
     const record = { from: place.offset, to: place.offset + entry.lengthBytes };
     const needed = [{ volume, record }, ...(content?.extents ?? [])];
     const used = new Set<Volume>(needed.map((one) => one.volume));
@@ -116,6 +124,7 @@ export class ObjectFinder {
           ...(uploadId !== undefined && { uploadId }),
           ...(parts !== undefined && { parts }),
         },
+        wanted,
         volume,
         place,
         header,

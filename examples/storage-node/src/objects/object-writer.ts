@@ -8,6 +8,7 @@ import type {
   ObjectMeta,
   PutOptions,
 } from '../object-node.ts';
+import { NO_BYTES } from '../object-node.ts';
 import { checkedByteName } from '../names/byte-name.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf } from '../volumes/handle.ts';
@@ -281,7 +282,7 @@ export class ObjectWriter {
     this.#parts.flights.begin(hash.home);
     try {
       for (;;) {
-        const reader = await this.#finder.open(bucket.name, name);
+        const reader = await this.#finder.open(bucket.name, name, { wanted: () => NO_BYTES });
         if (reader === undefined) throw new NoSuchObjectError(bucket.name, name);
         const changed = await this.#rewrite(target, reader, change);
         if (changed !== undefined) return changed;

@@ -35,26 +35,37 @@ interface Stretch {
 export interface ResolvedContent {
   readonly serial: number;
   readonly runs: readonly ExtentRun[];
+  /** Those with the wanted bytes, one after another. */
   readonly extents: readonly Stretch[];
+  /** The first byte of the object in them. */
+  readonly startBytes: number;
 }
 
-/** The current places of an object's extents. */
+/** The current places of the extents with the wanted bytes of an object. */
 export function resolveContent(
   { store, volumes }: Pick<NodeParts, 'store' | 'volumes'>,
   entry: ObjectEntry,
   nameBytes: number,
+  { startBytes: from, endBytes: to }: ByteRange,
 ): ResolvedContent | undefined {
   if (entry.content === undefined) return undefined;
   const record = store.get(keyOf('content', entry.content));
   if (record === undefined) throw new Error(`there is no content record ${entry.content}`);
   const runs = decodeContent(record.data);
   const extents: Stretch[] = [];
-  for (const { serial, count } of runs) {
-    for (let i = 0; i < count; i++) {
+  let startBytes = 0;
+  let runStart = 0;
+  for (const { serial, count, sizeBytes: runBytes } of runs) {
+    let end = runStart;
+    runStart += runBytes;
+    for (let i = runStart > from ? 0 : count; i < count && end < to; i++) {
       const extent = store.get(extentKey(serial, i));
       if (extent === undefined) throw new Error(`there is no extent ${i} of ${serial}`);
       const { volume: number, offset } = placeOf(extent.value);
       const { bodyBytes, lengthBytes, sizeBytes, flags } = decodeExtent(extent.data);
+      end += sizeBytes;
+      if (end <= from) continue;
+      if (extents.length === 0) startBytes = end - sizeBytes;
       if ((flags & ~FLAG_COMPRESSED) !== 0) {
         throw volumes.damaged({ number }, offset, 'an extent of a later version of the node');
       }
@@ -70,11 +81,13 @@ export function resolveContent(
       });
     }
   }
-  return { serial: entry.content, runs, extents };
+  return { serial: entry.content, runs, extents, startBytes };
 }
 
 export interface OpenedObject {
   readonly details: ObjectDetails;
+  /** The bytes of it that may be read. */
+  readonly wanted: ByteRange;
   readonly volume: Volume;
   readonly place: Place;
   readonly header: RecordHeader;
@@ -143,11 +156,13 @@ export class StoredObjectReader implements ObjectReader {
 
   async *body(range?: ByteRange): AsyncGenerator<Uint8Array> {
     try {
-      const { sizeBytes } = this.details;
-      const from = Math.min(range?.startBytes ?? 0, sizeBytes);
-      const to = Math.min(range?.endBytes ?? sizeBytes, sizeBytes);
-      let start = 0;
-      for (const stretch of this.#opened.content?.extents ?? [this.#inline]) {
+      const { from, to } = this.#bounds(range);
+      const { extents, startBytes } = this.#opened.content ?? {
+        extents: [this.#inline],
+        startBytes: 0,
+      };
+      let start = startBytes;
+      for (const stretch of extents) {
         const end = start + stretch.sizeBytes;
         if (end > from && start < to) {
           yield* this.#read(stretch, Math.max(from, start) - start, Math.min(to, end) - start);
@@ -159,6 +174,16 @@ export class StoredObjectReader implements ObjectReader {
     }
   }
 
+  /** @throws RangeError for bytes that were not wanted */
+  #bounds(range: ByteRange | undefined): Span {
+    const { sizeBytes } = this.details;
+    const from = Math.min(Math.max(0, range?.startBytes ?? 0), sizeBytes);
+    const to = Math.min(range?.endBytes ?? sizeBytes, sizeBytes);
+    const { startBytes, endBytes } = this.#opened.wanted;
+    if (from >= to || (from >= startBytes && to <= endBytes)) return { from, to };
+    throw new RangeError(`bytes ${from} to ${to} were not wanted when the object was opened`);
+  }
+
   heldBody(range?: ByteRange): Buffer | undefined {
     const { content, head, place } = this.#opened;
     const inline = this.#inline;
@@ -168,9 +193,7 @@ export class StoredObjectReader implements ObjectReader {
     const tableAt = at + inline.bodyBytes;
     const isHeld = tableAt + 4 * blockCount(inline.bodyBytes) <= head.length;
     if (content !== undefined || !isHeld) return undefined;
-    const { sizeBytes } = this.details;
-    const from = Math.min(range?.startBytes ?? 0, sizeBytes);
-    const to = Math.min(range?.endBytes ?? sizeBytes, sizeBytes);
+    const { from, to } = this.#bounds(range);
     const first = Math.floor(from / BLOCK_BYTES);
     const start = first * BLOCK_BYTES;
     const end = Math.min(Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES, inline.bodyBytes);

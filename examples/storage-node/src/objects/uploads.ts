@@ -9,6 +9,7 @@ import type {
   PutOptions,
   UploadInfo,
 } from '../object-node.ts';
+import { NO_BYTES } from '../object-node.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { keyOf, lowerOf, partKey, partNumberOf, rangeOf } from '../ledger/keys.ts';
 import type { Turn } from '../ledger/publisher.ts';
@@ -196,7 +197,7 @@ export class Uploads {
 
   /** The result of the same request, when it is repeated. @throws NoSuchUploadError */
   async #completed(bucketName: string, name: string, uploadId: string): Promise<ObjectInfo> {
-    const reader = await this.#finder.open(bucketName, name);
+    const reader = await this.#finder.open(bucketName, name, { wanted: () => NO_BYTES });
     if (reader === undefined) throw new NoSuchUploadError(uploadId);
     reader.close();
     if (reader.details.uploadId !== uploadId) throw new NoSuchUploadError(uploadId);

@@ -1,4 +1,4 @@
-import type { ObjectReader } from '../../object-node.ts';
+import type { ByteRange, ObjectInfo, ObjectReader } from '../../object-node.ts';
 import { uriDecode } from '../auth/uri-text.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Call } from '../call/s3-call.ts';
@@ -25,12 +25,24 @@ export function parseCopySource(text: string): CopySource {
   return { bucket: path.slice(0, slash), key: path.slice(slash + 1) };
 }
 
-/** Opens the source object of a copy request; the caller closes it. @throws ProtocolError */
-export async function openCopySource(call: S3Call): Promise<ObjectReader> {
+/**
+ * Opens the source object of a copy request; the caller closes it. `rangeOf`: what is copied of it,
+ * by default all.
+ *
+ * @throws ProtocolError, and what `rangeOf` throws
+ */
+export async function openCopySource(
+  call: S3Call,
+  rangeOf: (source: ObjectInfo) => ByteRange | undefined = () => undefined,
+): Promise<ObjectReader> {
   // Received as Latin-1; names are UTF-8.
   const header = call.request.header('x-amz-copy-source') ?? '';
   const { bucket, key } = parseCopySource(Buffer.from(header, 'latin1').toString('utf8'));
-  const reader = await call.node.open(bucket, key);
+  const wanted = (source: ObjectInfo): ByteRange | undefined => {
+    judgeCopySource(call.request, source);
+    return rangeOf(source);
+  };
+  const reader = await call.node.open(bucket, key, { wanted });
   if (reader === undefined) {
     throw new ProtocolError('NoSuchKey', undefined, { fields: { Key: key } });
   }

@@ -4,7 +4,9 @@ import type {
   ObjectInfo,
   ObjectMeta,
   ObjectReader,
+  OpenOptions,
 } from '../../object-node.ts';
+import { NO_BYTES } from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { ReplyHeaders } from '../call/reply.ts';
 import type { S3Call } from '../call/s3-call.ts';
@@ -24,10 +26,13 @@ export function assertNullVersion(versionId: string | undefined): void {
   if (versionId !== undefined && versionId !== 'null') throw new ProtocolError('NoSuchVersion');
 }
 
-/** @throws ProtocolError NoSuchKey */
-export async function openObject(call: S3Call): Promise<ObjectReader> {
+/** `wanted`: by default no byte of the body. @throws ProtocolError NoSuchKey */
+export async function openObject(
+  call: S3Call,
+  wanted: NonNullable<OpenOptions['wanted']> = () => NO_BYTES,
+): Promise<ObjectReader> {
   assertNullVersion(call.request.queryValue('versionId'));
-  const reader = await call.node.open(call.bucket, call.key);
+  const reader = await call.node.open(call.bucket, call.key, { wanted });
   if (reader === undefined) {
     throw new ProtocolError('NoSuchKey', undefined, { fields: { Key: call.key } });
   }
@@ -76,8 +81,17 @@ function select(call: S3Call, details: ObjectDetails): Selection {
   return { range, checked: range === undefined ? details.meta : undefined, headers: {} };
 }
 
+/** What a GET sends, as far as it is known before the metadata of the object is read. */
+function wantedOf(call: S3Call, object: ObjectInfo): ByteRange | undefined {
+  if (judgeRead(call.request, object) === 'not-modified') return NO_BYTES;
+  // A part is found by the metadata.
+  return call.request.queryValue('partNumber') === undefined ? rangeOf(call, object) : undefined;
+}
+
 async function read(call: S3Call, withBody: boolean): Promise<void> {
-  const reader = await openObject(call);
+  const wanted = (object: ObjectInfo): ByteRange | undefined =>
+    withBody ? wantedOf(call, object) : NO_BYTES;
+  const reader = await openObject(call, wanted);
   try {
     const { details } = reader;
     if (judgeRead(call.request, details) === 'not-modified') {

@@ -1,4 +1,4 @@
-import type { PartInfo, UploadInfo } from '../../object-node.ts';
+import type { ByteRange, ObjectInfo, PartInfo, UploadInfo } from '../../object-node.ts';
 import { MAX_PARTS } from '../base/limits.ts';
 import { BodyDigest } from '../payload/body-digest.ts';
 import type { ChecksumAlgorithm } from '../payload/checksums.ts';
@@ -69,11 +69,13 @@ export async function uploadPartCopy(call: S3Call): Promise<void> {
   assertKnownOrders(call);
   const number = partNumber(call);
   const upload = await uploadOf(call);
-  const source = await openCopySource(call);
+  const rangeOf = ({ sizeBytes }: ObjectInfo): ByteRange | undefined =>
+    parseCopyRange(call.request.header('x-amz-copy-source-range'), sizeBytes);
+  const source = await openCopySource(call, rangeOf);
   let part: PartInfo;
   try {
     const { sizeBytes } = source.details;
-    const range = parseCopyRange(call.request.header('x-amz-copy-source-range'), sizeBytes);
+    const range = rangeOf(source.details);
     const algorithms = furtherAlgorithms(upload, undefined);
     const digest = new BodyDigest({ sha256: false, algorithms });
     const length = range === undefined ? sizeBytes : range.endBytes - range.startBytes;

@@ -1,4 +1,5 @@
 import type { ObjectInfo, ObjectMeta, PartInfo, UploadInfo } from '../../object-node.ts';
+import { NO_BYTES } from '../../object-node.ts';
 import { MAX_PARTS } from '../base/limits.ts';
 import { compositeEtag } from '../payload/checksum-combination.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
@@ -120,7 +121,7 @@ function replyCompleted(call: S3Call, object: ObjectInfo, meta: ObjectMeta): voi
 
 /** A client that missed its success may repeat the request, and gets the same result. */
 async function replyCompletedBefore(call: S3Call, uploadId: string): Promise<boolean> {
-  const reader = await call.node.open(call.bucket, call.key);
+  const reader = await call.node.open(call.bucket, call.key, { wanted: () => NO_BYTES });
   reader?.close();
   if (reader?.details.uploadId !== uploadId) return false;
   replyCompleted(call, reader.details, reader.details.meta);
