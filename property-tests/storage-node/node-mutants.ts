@@ -355,8 +355,8 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a quota does not count what is in the write buffer': {
     file: 'examples/storage-node/src/upkeep/evictor.ts',
-    find: '      unwrittenBytes(bucket),\n    );',
-    replace: '      0 * unwrittenBytes(bucket),\n    );',
+    find: 'volume.writtenBytes, unwrittenBytes(bucket));',
+    replace: 'volume.writtenBytes, 0 * unwrittenBytes(bucket));',
     test: 'test/storage-node/write-buffer-space.test.ts',
   },
   'a bucket of a later version is opened': {

@@ -54,6 +54,27 @@ test('objects whose time to live is over go with their volume, younger ones stay
   expect(await node.recount()).toMatchObject({ isExact: true, objects: 1 });
 });
 
+test('a volume of a time when the clock was ahead does not keep later ones', async () => {
+  const clock = { ms: Date.UTC(2036, 0, 1) };
+  const files = new CrashFs();
+  const first = await open(files, {}, () => clock.ms);
+  await first.createBucket('short', { mode: 'keep', ttlMs: 60_000 });
+  await put(first, 'short', 'ahead', bytesOf(100));
+  // It begins a new volume.
+  await first.close();
+  clock.ms = Date.UTC(2026, 0, 1);
+  const node = await open(files, {}, () => clock.ms);
+  await put(node, 'short', 'right', bytesOf(100));
+  clock.ms += 60_001;
+  await node.compact();
+  expect(await namesOf(node, 'short')).toEqual(['ahead']);
+  clock.ms = Date.UTC(2036, 0, 1) + 60_001;
+  await node.compact();
+  await node.settled();
+  expect(await namesOf(node, 'short')).toEqual([]);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 0 });
+});
+
 test('a cache gives up its oldest volumes when the disk is short of space, and nothing else', async () => {
   const files = new CrashFs({ capacityBytes: 5 * 2 ** 20 });
   const options = { volumeBytes: 256 * 1024, indexVolumeBytes: 128 * 1024, reserveBytes: 2 ** 19 };

@@ -58,20 +58,15 @@ export class Evictor {
       .sort((one, other) => one.number - other.number);
   }
 
-  /**
-   * The oldest volume that can be dropped: nothing in it waits to be published, and everything in
-   * it can be found. Another one keeps its space, and its bytes count.
-   */
+  /** The oldest volume that can be dropped. Another one keeps its space, and its bytes count. */
   #oldestOf(bucket: Bucket): Volume | undefined {
-    return this.#volumesOf(bucket).find(({ damage, pending, state }) => {
-      return state !== 'creating' && pending === 0 && damage === undefined;
-    });
+    return this.#volumesOf(bucket).find(isDroppable);
   }
 
-  /** The bucket that must drop its oldest volume, except for `passed`. */
+  /** The bucket that must drop a volume, except for `passed`. */
   next(passed: ReadonlySet<Bucket>): Bucket | undefined {
     const all = this.#options.parts.buckets.all();
-    return all.find((bucket) => !passed.has(bucket) && this.#isDue(bucket));
+    return all.find((bucket) => !passed.has(bucket) && this.#dueOf(bucket) !== undefined);
   }
 
   /**
@@ -87,40 +82,52 @@ export class Evictor {
     return bytes;
   }
 
-  #isDue(bucket: Bucket): boolean {
+  /** The volume that must be dropped: the oldest one, or the oldest whose time to live is over. */
+  #dueOf(bucket: Bucket): Volume | undefined {
     const { parts, space, unwrittenBytes } = this.#options;
     const { mode, quotaBytes, ttlMs } = bucket.policy;
-    if (!hasOwnVolumes(bucket.policy)) return false;
-    const oldest = this.#oldestOf(bucket);
-    if (oldest === undefined) return false;
-    const bytes = this.#volumesOf(bucket).reduce(
-      (sum, volume) => sum + volume.writtenBytes,
-      unwrittenBytes(bucket),
-    );
-    if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return true;
-    if (mode === 'cache' && this.#roomBytes < SCARCE_RESERVES * space.reserveBytes) return true;
-    const newestMs = Math.max(oldest.newestMs, oldest.createdMs);
-    return ttlMs !== undefined && newestMs + ttlMs < parts.now();
+    if (!hasOwnVolumes(bucket.policy)) return undefined;
+    const all = this.#volumesOf(bucket);
+    const oldest = all.find(isDroppable);
+    if (oldest === undefined) return undefined;
+    const bytes = all.reduce((sum, volume) => sum + volume.writtenBytes, unwrittenBytes(bucket));
+    if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return oldest;
+    if (mode === 'cache' && this.#roomBytes < SCARCE_RESERVES * space.reserveBytes) return oldest;
+    if (ttlMs === undefined) return undefined;
+    const startMs = parts.now() - ttlMs;
+    // The clock may have been ahead when the oldest one was written: others do not wait for it.
+    return all.find((volume) => {
+      return isDroppable(volume) && Math.max(volume.newestMs, volume.createdMs) < startMs;
+    });
   }
 
   /**
    * Deletes all objects with a byte in the oldest volume of a bucket that can be dropped. Resolves
    * to undefined if there is none, or if the volume turns out to be damaged.
    */
-  async evict(bucket: Bucket): Promise<Volume | undefined> {
+  evict(bucket: Bucket): Promise<Volume | undefined> {
+    return this.#drop(bucket, () => this.#oldestOf(bucket));
+  }
+
+  /** As `evict`, with a volume that must be dropped now. */
+  evictDue(bucket: Bucket): Promise<Volume | undefined> {
+    return this.#drop(bucket, () => this.#dueOf(bucket));
+  }
+
+  async #drop(bucket: Bucket, choose: () => Volume | undefined): Promise<Volume | undefined> {
     const { parts } = this.#options;
     // It may have been deleted while another eviction ran.
     const isThere = parts.buckets.byId(bucket.id) === bucket;
-    const oldest = isThere ? this.#oldestOf(bucket) : undefined;
-    if (oldest === undefined) return undefined;
-    if (oldest.state === 'active') await parts.writers.of(bucket).rotate();
-    if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;
-    if (!(await this.#empty(bucket, oldest))) return undefined;
-    if (oldest.markBytes > 0) {
-      await parts.publisher.submit((turn) => turn.unmark(oldest, oldest.markBytes));
+    const volume = isThere ? choose() : undefined;
+    if (volume === undefined) return undefined;
+    if (volume.state === 'active') await parts.writers.of(bucket).rotate();
+    if (volume.state !== 'sealed' || volume.pending > 0) return undefined;
+    if (!(await this.#empty(bucket, volume))) return undefined;
+    if (volume.markBytes > 0) {
+      await parts.publisher.submit((turn) => turn.unmark(volume, volume.markBytes));
     }
     this.#counts.volumes++;
-    return oldest;
+    return volume;
   }
 
   /** False if live data stays in it, which cannot be found or read. */
@@ -196,4 +203,9 @@ export class Evictor {
       this.#counts.uploads++;
     }
   }
+}
+
+/** True if nothing in it waits to be published, and everything in it can be found. */
+function isDroppable({ damage, pending, state }: Volume): boolean {
+  return state !== 'creating' && pending === 0 && damage === undefined;
 }

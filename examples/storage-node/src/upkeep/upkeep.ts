@@ -144,7 +144,8 @@ export class Upkeep {
       await this.#measureDropped();
       const bucket = this.evictor.next(passed);
       if (bucket === undefined || this.#isStopped) break;
-      if ((await this.evict(bucket.name)) === undefined) passed.add(bucket);
+      const dropped = await this.#drop(() => this.evictor.evictDue(bucket));
+      if (dropped === undefined) passed.add(bucket);
       else count++;
     }
     if (count > 0) await this.#measureDropped();
@@ -198,7 +199,11 @@ export class Upkeep {
   async evict(bucketName: string): Promise<number | undefined> {
     const { buckets } = this.#options.parts;
     const bucket = buckets.get(bucketName);
-    const volume = await this.#evictions.run(() => this.evictor.evict(bucket));
+    return this.#drop(() => this.evictor.evict(bucket));
+  }
+
+  async #drop(evict: () => Promise<Volume | undefined>): Promise<number | undefined> {
+    const volume = await this.#evictions.run(evict);
     if (volume === undefined) return undefined;
     this.#retire(volume);
     return volume.number;
