@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { CrashFs } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { bytesOf, etagOf, expectSame, get, openNode, put } from './support/nodes.ts';
+import { bytesOf, etagOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
 
 test('an object survives a close of the node, byte for byte', async () => {
   const directory = await temporaryDirectory();
@@ -40,6 +43,36 @@ test('an object survives a close of the node, byte for byte', async () => {
   }
   const listed = await again.list('photos');
   expect(listed.objects.map(({ name }) => name)).toEqual([...bodies.keys()].sort());
+});
+
+test('times of objects are right once a wrong clock is', async () => {
+  const clock = { ms: Date.UTC(2036, 0, 1) };
+  const environment = { ...MACHINE, files: new CrashFs(), now: () => clock.ms };
+  const open = async (): Promise<StorageNode> => {
+    const node = await StorageNode.open('/node', SMALL, environment);
+    onTestFinished(() => node.close());
+    return node;
+  };
+  const node = await open();
+  await node.createBucket('b');
+  const rightMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  const times = { right: rightMs, late: Date.UTC(2090, 0, 1), early: 1_000 };
+  for (const [name, ms] of Object.entries(times)) {
+    clock.ms = ms;
+    await put(node, 'b', name, bytesOf(10));
+  }
+  const yearsOf = async (from: StorageNode): Promise<Record<string, number>> => {
+    const { objects } = await from.list('b');
+    expect(objects.find(({ name }) => name === 'right')?.modifiedMs).toBe(rightMs);
+    const year = (ms: number): number => new Date(ms).getUTCFullYear();
+    return Object.fromEntries(objects.map(({ name, modifiedMs }) => [name, year(modifiedMs)]));
+  };
+  // There is no room for the others.
+  const years = { early: 2020, late: 2054, right: 2026 };
+  expect(await yearsOf(node)).toEqual(years);
+  await node.close();
+  await rebuildIndex('/node', SMALL, {}, environment);
+  expect(await yearsOf(await open())).toEqual(years);
 });
 
 test('preconditions are checked in the step that publishes', async () => {

@@ -8,6 +8,7 @@ import {
   Counters,
   decodeIdentity,
   encodeIdentity,
+  epochOf,
   IDENTITY_KEY,
   type NodeIdentity,
 } from './ledger/node-record.ts';
@@ -156,7 +157,7 @@ async function identityOf(
   const identity = {
     nodeId: randomBytes(ID_BYTES),
     hashKey: randomBytes(ID_BYTES),
-    epochMs: now(),
+    epochMs: epochOf(now(), now()),
     hashedSince: 0,
   };
   await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));

@@ -13,6 +13,20 @@ export interface NodeIdentity {
   readonly hashedSince: number;
 }
 
+/** Times of objects are stored as so many milliseconds after the epoch of the node: 34 years. */
+export const MOST_TIME_MS = 2 ** 40 - 1;
+/** No node is older than this. */
+const OLDEST_TIME_MS = Date.UTC(2020, 0, 1);
+
+/**
+ * The epoch of a node whose objects have times between these, so far. Clocks may have been wrong,
+ * and are corrected later: the time at which a node is created is no bound.
+ */
+export function epochOf(earliestMs: number, latestMs: number): number {
+  const haveRoom = latestMs - earliestMs <= MOST_TIME_MS;
+  return haveRoom ? Math.min(earliestMs, OLDEST_TIME_MS) : OLDEST_TIME_MS;
+}
+
 export const IDENTITY_KEY: bigint = keyOf('node', 1);
 export const COUNTERS_KEY: bigint = keyOf('node', 2);
 

@@ -1,5 +1,6 @@
 import { NodeError } from '../node-errors.ts';
 import { ByteWriter } from '../ledger/byte-writer.ts';
+import { MOST_TIME_MS } from '../ledger/node-record.ts';
 
 /**
  * What lodestore has of an object, besides the handle of its record. About 30 bytes; a hundred
@@ -60,7 +61,9 @@ export function encodeEntry(entry: ObjectEntry, epochMs: number): Buffer {
     (isSmaller ? SMALLER : 0) |
     (entry.displacement << 4);
   fixed.writeUIntLE(entry.mark, MARK_AT, 5);
-  fixed.writeUIntLE(Math.max(0, entry.modifiedMs - epochMs), TIME_AT, 5);
+  // A clock may be wrong by decades.
+  const timeMs = Math.min(Math.max(0, entry.modifiedMs - epochMs), MOST_TIME_MS);
+  fixed.writeUIntLE(timeMs, TIME_AT, 5);
   fixed.write(hex, ETAG_AT, 'hex');
   const writer = new ByteWriter(FIXED_BYTES + 16)
     .bytes(fixed)

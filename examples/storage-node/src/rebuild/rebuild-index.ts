@@ -7,6 +7,7 @@ import {
   COUNTERS_KEY,
   encodeCounters,
   encodeIdentity,
+  epochOf,
   IDENTITY_KEY,
 } from '../ledger/node-record.ts';
 import type { NodeIdentity } from '../ledger/node-record.ts';
@@ -89,8 +90,7 @@ export async function rebuildIndex(
       environment,
       options,
     });
-    // No object has an earlier time.
-    const epochMs = Math.min(scan.earliestMs, ...headers.map(({ createdMs }) => createdMs));
+    const epochMs = epochOf(scan.earliestMs, scan.latestMs);
     const identity = { ...found, epochMs, hashedSince: scan.highestSequence + 1 };
     await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
     await store.put(

@@ -66,6 +66,7 @@ export class VolumeScan {
   highestSequence = 0;
   highestBucket = 0;
   earliestMs = Infinity;
+  latestMs = 0;
   damagedRecords = 0;
   gaps = 0;
 
@@ -102,6 +103,7 @@ export class VolumeScan {
     if (header.kind !== 'leaf') this.highestBucket = Math.max(this.highestBucket, bucketId);
     if (header.timeMs > 0) {
       this.earliestMs = Math.min(this.earliestMs, header.timeMs);
+      this.latestMs = Math.max(this.latestMs, header.timeMs);
       volume.newestMs = Math.max(volume.newestMs, header.timeMs);
     }
     switch (header.kind) {
