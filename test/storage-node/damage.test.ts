@@ -38,8 +38,12 @@ test('damage is reported once per place by reads, scrub or compaction', async ()
     await expect(get(node, 'b', name)).rejects.toMatchObject({ code: 'DAMAGED' });
   }
   expect(told).toEqual([
-    expect.stringMatching(/^volume \d+, byte \d+: the bytes of b\/small are not what was stored$/),
-    expect.stringMatching(/^volume \d+, byte \d+: the bytes of b\/large are not what was stored$/),
+    expect.stringMatching(
+      /^volume \d+, byte \d+: the bytes of "b\/small" are not what was stored$/,
+    ),
+    expect.stringMatching(
+      /^volume \d+, byte \d+: the bytes of "b\/large" are not what was stored$/,
+    ),
   ]);
   const { reads, recentErrors } = await node.figures();
   expect(reads.damaged).toBe(3);
@@ -47,9 +51,32 @@ test('damage is reported once per place by reads, scrub or compaction', async ()
   told.length = 0;
   const { damages } = await node.scrub();
   expect(new Set(damages.map(({ name }) => name))).toEqual(new Set(['large', 'small', 'unread']));
-  expect(told.some((text) => text.includes('(b/unread)'))).toBe(true);
+  expect(told.some((text) => text.includes('("b/unread")'))).toBe(true);
   await node.scrub();
-  expect(told.filter((text) => text.includes('(b/unread)'))).toHaveLength(1);
+  expect(told.filter((text) => text.includes('("b/unread")'))).toHaveLength(1);
+});
+
+test('names of objects reach terminals and logs without control characters', async () => {
+  const directory = await temporaryDirectory();
+  const told: string[] = [];
+  const node = await openNode(directory, { onError: ({ message }) => told.push(message) });
+  await node.createBucket('b');
+  const name = 'a\n\u001b[2J\u009b2J\u202e"';
+  const [bytes, unread] = [bytesOf(5_000), bytesOf(5_000)];
+  await put(node, 'b', name, bytes);
+  await put(node, 'b', `${name}/unread`, unread);
+  for (const one of [bytes, unread]) await flip(directory, one.subarray(100, 150));
+  await expect(get(node, 'b', name)).rejects.toMatchObject({ code: 'DAMAGED' });
+  const { damages } = await node.scrub();
+  expect(damages.map((damage) => damage.name)).toContain(`${name}/unread`);
+  const describe = () => ({ etag: '', meta: { headers: {} } });
+  const refused = await node.put(name, 'n', [], { describe }).catch((error: Error) => error);
+  told.push((refused as Error).message);
+  expect(told.length).toBeGreaterThan(2);
+  for (const text of told) {
+    expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(text).toContain('a\\n\\u001b[2J\\u{9b}2J\\u{202e}\\"');
+  }
 });
 
 test('a body that was read with its record is refused where it is damaged, and served elsewhere', async () => {

@@ -1,3 +1,13 @@
+/** What a terminal or the reader of a log may take for something else than text. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** A client's name in a message: in quotes, with such characters escaped. */
+export function quoted(text: string): string {
+  return JSON.stringify(text).replace(UNPRINTABLE, (character) => {
+    return `\\u{${character.codePointAt(0)!.toString(16)}}`;
+  });
+}
+
 /** Why a node refused a call. Nothing was stored, unless the message says otherwise. */
 export type NodeErrorCode =
   | 'NO_SUCH_BUCKET'
@@ -37,7 +47,7 @@ export class NoSuchBucketError extends NodeError {
   readonly bucket: string;
 
   constructor(bucket: string) {
-    super('NO_SUCH_BUCKET', `there is no bucket ${JSON.stringify(bucket)}`);
+    super('NO_SUCH_BUCKET', `there is no bucket ${quoted(bucket)}`);
     this.bucket = bucket;
   }
 }
@@ -46,7 +56,7 @@ export class BucketNotEmptyError extends NodeError {
   readonly bucket: string;
 
   constructor(bucket: string) {
-    super('BUCKET_NOT_EMPTY', `bucket ${JSON.stringify(bucket)} still holds objects`);
+    super('BUCKET_NOT_EMPTY', `bucket ${quoted(bucket)} still holds objects`);
     this.bucket = bucket;
   }
 }
@@ -56,10 +66,7 @@ export class NoSuchObjectError extends NodeError {
   readonly objectName: string;
 
   constructor(bucket: string, objectName: string) {
-    super(
-      'NO_SUCH_OBJECT',
-      `bucket ${JSON.stringify(bucket)} holds no ${JSON.stringify(objectName)}`,
-    );
+    super('NO_SUCH_OBJECT', `bucket ${quoted(bucket)} holds no ${quoted(objectName)}`);
     this.bucket = bucket;
     this.objectName = objectName;
   }
@@ -71,7 +78,7 @@ export class NoSuchUploadError extends NodeError {
   constructor(uploadId: string) {
     super(
       'NO_SUCH_UPLOAD',
-      `there is no upload ${JSON.stringify(uploadId)}: it was completed, aborted, or never started`,
+      `there is no upload ${quoted(uploadId)}: it was completed, aborted, or never started`,
     );
     this.uploadId = uploadId;
   }

@@ -1,4 +1,5 @@
 import type { ByteRange, ObjectInfo, OpenOptions } from '../object-node.ts';
+import { quoted } from '../node-errors.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
 import type { NameHash } from '../names/name-hash.ts';
@@ -92,7 +93,7 @@ export class ObjectFinder {
       const length = isWhole ? entry.lengthBytes : HEAD_BYTES;
       let head = Buffer.allocUnsafe(length);
       await volumes.read(volume, head, place.offset);
-      const whose = `${bucket.name}/${textOfByteName(name)}`;
+      const whose = quoted(`${bucket.name}/${textOfByteName(name)}`);
       const header = this.#headerOf(volume, head, place.offset, entry, whose);
       const labelEnd = bodyOffset(header);
       if (labelEnd > head.length) {

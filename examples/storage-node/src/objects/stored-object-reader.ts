@@ -1,5 +1,5 @@
 import type { ByteRange, ObjectDetails, ObjectReader } from '../object-node.ts';
-import type { DamagedObjectError } from '../node-errors.ts';
+import { quoted, type DamagedObjectError } from '../node-errors.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import type { Place } from '../volumes/handle.ts';
 import { placeOf } from '../volumes/handle.ts';
@@ -271,7 +271,8 @@ export class StoredObjectReader implements ObjectReader {
   /** `at`: offset in the body. */
   #damaged({ volume, bodyAt }: Stretch, at: number): DamagedObjectError {
     const { bucket, name } = this.details;
-    const message = `the bytes of ${bucket}/${name} are not what was stored`;
+    const path = `${bucket}/${name}`;
+    const message = `the bytes of ${quoted(path)} are not what was stored`;
     return this.#volumes.damaged(volume, bodyAt + at, message);
   }
 

@@ -1,4 +1,4 @@
-import { BusyError, NodeError, NoSpaceError } from '../node-errors.ts';
+import { BusyError, NodeError, NoSpaceError, quoted } from '../node-errors.ts';
 import type { ObjectInfo } from '../object-node.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
 import type { ByteName } from '../names/byte-name.ts';
@@ -358,7 +358,7 @@ function codeOf(error: Error): unknown {
 }
 
 function textOf({ bucket }: BucketBuffer): string {
-  return `the write buffer of bucket ${JSON.stringify(bucket.name)}`;
+  return `the write buffer of bucket ${quoted(bucket.name)}`;
 }
 
 function refusalOf(buffer: BucketBuffer, error: unknown): BusyError {

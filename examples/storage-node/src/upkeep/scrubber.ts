@@ -1,4 +1,4 @@
-import { DamagedObjectError } from '../node-errors.ts';
+import { DamagedObjectError, quoted } from '../node-errors.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import { isRecordSound } from '../volumes/record.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
@@ -88,7 +88,8 @@ export class Scrubber {
       this.damagedRecords++;
       const bucket = buckets.byId(bucketId)?.name;
       const text = name === undefined ? undefined : Buffer.from(name, 'latin1').toString('utf8');
-      const whose = text === undefined ? '' : ` (${bucket ?? 'bucket ' + bucketId}/${text})`;
+      const path = [bucket ?? `bucket ${bucketId}`, text].join('/');
+      const whose = text === undefined ? '' : ` (${quoted(path)})`;
       volumes.tell(volume, offsetBytes, `${reason}${whose}`);
       if (report.damages.length >= MOST_DAMAGES) return;
       report.damages.push({
