@@ -1,6 +1,8 @@
 import type { MetadataStore } from 'lodestore';
 import { deltaKey, deltaNumberOf, MAX_DELTA, rangeOf, lowerOf } from '../ledger/keys.ts';
 import type { Publisher, StoredRecord, Turn } from '../ledger/publisher.ts';
+import { DamagedObjectError } from '../node-errors.ts';
+import { placeOf } from '../volumes/handle.ts';
 import type { ByteName } from './byte-name.ts';
 import { FoldQueue } from './fold-queue.ts';
 import { applyDeltas } from './leaf-block.ts';
@@ -75,7 +77,23 @@ export class NameIndex implements LeafSource {
     turn.bury(this.#parts.volumes.get(Number(leaf.handle >> 40n)), leaf.lengthBytes);
   }
 
-  /** Adds or removes a name, as part of the change of its object. */
+  /**
+   * Called before a change of which names may be a part.
+   *
+   * @throws DamagedObjectError if the leaf of the name has no room for a change: its block is
+   *   damaged, so that its deltas were never folded
+   */
+  check(bucketId: number, name: ByteName): void {
+    const leaf = this.directory.leafOf(bucketId, name);
+    this.#count(leaf);
+    if (leaf.nextDelta <= MAX_DELTA) return;
+    const { volume, offset } = placeOf(leaf.handle);
+    const message =
+      'a block of names cannot be read, and takes no more changes: run "lodestore-node rebuild-index"';
+    throw new DamagedObjectError(volume, offset, message);
+  }
+
+  /** Adds or removes a name that was checked, as part of the change of its object. */
   change(turn: Turn, bucketId: number, name: ByteName, isThere: boolean): void {
     const leaf = this.directory.leafOf(bucketId, name);
     this.#count(leaf);

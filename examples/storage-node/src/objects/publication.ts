@@ -75,6 +75,7 @@ export class Publication {
       return false;
     }
     const entry = this.#entry(object);
+    if (found === undefined) names.check(bucket.id, object.name);
     // All checks have passed: from here on, the turn is modified.
     const handle = handleOf(object.at.volume.number, object.at.offset);
     if (found === undefined || old === undefined) {
@@ -128,8 +129,9 @@ export class Publication {
     }
   }
 
-  /** Removes an object that `find` has found. */
+  /** Removes an object that `find` has found. @throws DamagedObjectError */
   remove(turn: Turn, bucket: Bucket, name: ByteName, found: FoundObject): void {
+    this.#parts.names.check(bucket.id, name);
     const entry = this.entryOf(found);
     this.buryBody(turn, found, entry);
     removeObject(turn, found.key);
