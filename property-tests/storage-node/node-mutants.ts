@@ -92,6 +92,36 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'holesBeside([], volume.writtenBytes)',
     test: 'test/storage-node/slow-readers.test.ts',
   },
+  'a time to live asks only for the time of the oldest volume': {
+    file: 'examples/storage-node/src/upkeep/evictor.ts',
+    find: '    return all.find((volume) => {',
+    replace: '    return [oldest].find((volume) => {',
+    test: 'test/storage-node/bucket-policies.test.ts',
+  },
+  'a range is sent for every date that is not earlier than the object': {
+    file: 'examples/storage-node/src/s3/operations/preconditions.ts',
+    find: 'secondsOf(text) === Math.floor(modifiedMs / 1000)',
+    replace: '(secondsOf(text) ?? 0) >= Math.floor(modifiedMs / 1000)',
+    test: 'test/storage-node/s3/conditions.test.ts',
+  },
+  'a conditional delete does not compare the time where it deletes': {
+    file: 'examples/storage-node/src/objects/condition.ts',
+    find: '  if (second !== ifModifiedSecond) throw',
+    replace: '  if (second === undefined) throw',
+    test: 'test/storage-node/objects.test.ts',
+  },
+  'a checksum in a trailer that is not declared is accepted': {
+    file: 'examples/storage-node/src/s3/payload/request-body.ts',
+    find: '    this.#assertDeclared();\n',
+    replace: '',
+    test: 'test/storage-node/s3/sent-checksums.test.ts',
+  },
+  'a range looks up every extent of its object': {
+    file: 'examples/storage-node/src/objects/stored-object-reader.ts',
+    find: 'for (let i = runStart > from ? 0 : count; i < count && end < to; i++) {',
+    replace: 'for (let i = 0; i < count; i++) {',
+    test: 'test/storage-node/ranges.test.ts',
+  },
   'an eviction overtakes a PUT that is under way': {
     file: 'examples/storage-node/src/upkeep/evictor.ts',
     find: '    publication.remove(turn, bucket, name, found!);\n    return 1;',

@@ -351,8 +351,10 @@ test('a command of a running node ends with the caller that waits for it', async
   const body = JSON.stringify({ command: 'scrub', bytesPerSecond: 1 });
   const headers = { authorization: `Bearer ${token}` };
   const asked = await fetch(control, { method: 'POST', headers, body, signal: caller.signal });
-  const lines = asked.body!.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = ''; !text.includes('progress');) text += (await lines.read()).value ?? '';
+  const reader = asked.body!.getReader();
+  for (let text = ''; !text.includes('progress');) {
+    text += new TextDecoder().decode((await reader.read()).value);
+  }
   caller.abort();
   // The next one waits for it.
   expect(await cli(['scrub', ...at])).toMatchObject({ code: 0 });
