@@ -232,8 +232,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a removed log still written to': {
     file: LOG_WRITER,
-    find: '    return linkCount > 0 && sizeBytes >= this.#reservedBytes;',
-    replace: '    return linkCount >= 0 || sizeBytes >= this.#reservedBytes;',
+    find: '    return isNamed && linkCount > 0 && sizeBytes >= this.#reservedBytes;',
+    replace: '    return isNamed || linkCount >= 0 || sizeBytes >= this.#reservedBytes;',
+    test: 'test/store/files-lost.test.ts',
+  },
+  'a renamed log still written to': {
+    file: LOG_WRITER,
+    find: '    return isNamed && linkCount > 0 &&',
+    replace: '    return (isNamed || linkCount > 0) &&',
     test: 'test/store/files-lost.test.ts',
   },
   'a directory that could not be opened treated as one that could not be synced': {

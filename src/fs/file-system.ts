@@ -154,6 +154,11 @@ export interface OpenFileStat {
    * descriptor.
    */
   readonly linkCount: number;
+  /**
+   * Whether the path by which the file was opened still leads to a file or directory, not
+   * necessarily to this file. False: the file was renamed or removed.
+   */
+  readonly isNamed: boolean;
 }
 
 export interface DirectoryEntry {
@@ -206,9 +211,9 @@ export interface OpenFile {
   /**
    * Blocking, because it is called beside writes: a call through the thread pool would double the
    * cost of a write. The result may be `maxAgeMs` milliseconds old; 0, the default: it is new. That
-   * the file was removed shows at once. A query makes the next write more expensive: since Linux
-   * 6.13, a write gives the file a new time if the last one was queried, and a small durable write
-   * then takes a third longer.
+   * the file was renamed or removed shows at once. A query makes the next write more expensive:
+   * since Linux 6.13, a write gives the file a new time if the last one was queried, and a small
+   * durable write then takes a third longer.
    */
   statSync(maxAgeMs?: number): OpenFileStat;
   close(): Promise<void>;

@@ -1,12 +1,12 @@
-import { existsSync, fstatSync } from 'node:fs';
+import { existsSync, fstatSync, statSync } from 'node:fs';
+import { systemCode } from '../base/errors.ts';
 import { monotonicMs } from '../base/timers.ts';
 import type { OpenFileStat } from './file-system.ts';
 
 /**
- * The facts about an open file, and when they were queried. If `path` leads to no file any more,
- * they are queried again: to look for a name does not query times, and costs a tenth of what a
- * query costs together with the write that follows it. The name alone proves nothing, because the
- * file may have been renamed.
+ * The facts about an open file, and when they were queried. Each call looks for the name, which
+ * does not query times and costs a tenth of what a query costs together with the write that follows
+ * it. If the name is gone, the facts are queried again.
  */
 export class RecentStat {
   readonly #path: string;
@@ -20,16 +20,30 @@ export class RecentStat {
   /** `maxAgeMs`: 0 for a new query. */
   get(descriptor: number, maxAgeMs: number): OpenFileStat {
     const nowMs = monotonicMs();
-    if (
-      this.#stat === undefined ||
-      nowMs - this.#atMs >= maxAgeMs ||
-      this.#stat.linkCount === 0 ||
-      !existsSync(this.#path)
-    ) {
-      const { size, nlink } = fstatSync(descriptor);
-      this.#stat = { sizeBytes: size, linkCount: nlink };
-      this.#atMs = nowMs;
+    const recent = this.#stat;
+    const isFound = existsSync(this.#path);
+    if (isFound && recent !== undefined && nowMs - this.#atMs < maxAgeMs) {
+      if (recent.isNamed && recent.linkCount > 0) return recent;
     }
-    return this.#stat;
+    const { size, nlink } = fstatSync(descriptor);
+    const stat = {
+      sizeBytes: size,
+      linkCount: nlink,
+      isNamed: isFound || !isMissing(this.#path),
+    };
+    this.#stat = stat;
+    this.#atMs = nowMs;
+    return stat;
+  }
+}
+
+/** Whether there is no such name. A name that cannot be looked up may exist. */
+function isMissing(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    const code = systemCode(error);
+    return code === 'ENOENT' || code === 'ENOTDIR';
   }
 }

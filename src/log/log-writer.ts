@@ -225,11 +225,11 @@ export class LogWriter {
   }
 
   /**
-   * Whether the file still has a name and its length. Writes to a removed file, or beyond a
-   * truncation, would be lost. A renamed file is found by its name (`FilesWatch`). The check runs
-   * while the write is in flight, when the event loop has nothing else to do for the group. If the
-   * file is removed after the check, the next write finds out; if it is cut or replaced, the first
-   * write {@link LOOK_EVERY_MS} later.
+   * Whether the file still has its name and its length. Writes to a removed or renamed file, or
+   * beyond a truncation, would be lost at the next open. The check runs while the write is in
+   * flight, when the event loop has nothing else to do for the group. If the file is renamed or
+   * removed after the check, the next write finds out; if it is cut or replaced, the first write
+   * {@link LOOK_EVERY_MS} later.
    */
   #isThere(): boolean {
     try {
@@ -242,8 +242,8 @@ export class LogWriter {
   }
 
   #isWhole(maxAgeMs: number): boolean {
-    const { sizeBytes, linkCount } = this.#file.statSync(maxAgeMs);
-    return linkCount > 0 && sizeBytes >= this.#reservedBytes;
+    const { sizeBytes, linkCount, isNamed } = this.#file.statSync(maxAgeMs);
+    return isNamed && linkCount > 0 && sizeBytes >= this.#reservedBytes;
   }
 
   /** @throws FilesLostError, or DirectoryLostError if the directory itself is lost */

@@ -16,15 +16,25 @@ import { systemError } from './disk/system-error.ts';
 export interface FileHost {
   readonly disk: Disk;
   readonly calls: CallRunner;
+  /** Whether a path leads to a file or directory now. */
+  isNamed(path: string): boolean;
   /** Called just before a sync succeeds: nothing of it is durable yet. */
   reachCrashPoint(path: string): void;
+}
+
+/** The path by which a file was opened. */
+export interface OpenedPath {
+  /** As the caller gave it: it may lead through the descriptor of a directory. */
+  readonly given: string;
+  /** In traces and errors. */
+  readonly shown: string;
 }
 
 /** An open file of the simulated file system. */
 export class CrashFile implements OpenFile {
   readonly #handle: Handle;
 
-  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+  constructor(host: FileHost, file: FileInode, path: OpenedPath, mode: OpenMode) {
     this.#handle = new Handle(host, file, path, mode);
   }
 
@@ -86,7 +96,7 @@ export class CrashFile implements OpenFile {
 export class CrashBlockingFile implements BlockingFile {
   readonly #handle: Handle;
 
-  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+  constructor(host: FileHost, file: FileInode, path: OpenedPath, mode: OpenMode) {
     this.#handle = new Handle(host, file, path, mode);
   }
 
@@ -131,13 +141,15 @@ class Handle {
   readonly path: string;
   readonly #host: FileHost;
   readonly #file: FileInode;
+  readonly #openedBy: string;
   readonly #mode: OpenMode;
   #state: 'open' | 'closed' = 'open';
 
-  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+  constructor(host: FileHost, file: FileInode, path: OpenedPath, mode: OpenMode) {
     this.#host = host;
     this.#file = file;
-    this.path = path;
+    this.path = path.shown;
+    this.#openedBy = path.given;
     this.#mode = mode;
     file.openCount++;
   }
@@ -247,7 +259,8 @@ class Handle {
 
   look(): OpenFileStat {
     if (this.#state === 'closed') throw systemError('EBADF', 'stat', this.path);
-    return { sizeBytes: this.#file.live.sizeBytes, linkCount: this.#file.linkCount };
+    const { live, linkCount } = this.#file;
+    return { sizeBytes: live.sizeBytes, linkCount, isNamed: this.#host.isNamed(this.#openedBy) };
   }
 
   close(): PlannedCall<void> {

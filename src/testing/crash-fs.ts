@@ -114,6 +114,7 @@ export class CrashFs implements FileSystem {
     this.#host = {
       disk: this.#disk,
       calls: this.#calls,
+      isNamed: (path) => this.#held.isNamed(path),
       reachCrashPoint: (path) => this.#reachCrashPoint(path),
     };
     this.#names = new NameCalls(this.#host, this.#held);
@@ -253,7 +254,7 @@ export class CrashFs implements FileSystem {
       return (endTick) => {
         if (made !== undefined) made.effect.endTick = endTick;
         if (!taken) return undefined;
-        const handle = new CrashFile(this.#host, file, call.path, 'r+');
+        const handle = new CrashFile(this.#host, file, { given: path, shown: call.path }, 'r+');
         return new CrashLock(handle, call.path, () => this.#locked.delete(file.id));
       };
     });

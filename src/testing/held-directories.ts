@@ -86,6 +86,15 @@ export class HeldDirectories {
     return inodeId;
   }
 
+  /** Whether a path leads to a file or directory. */
+  isNamed(path: string): boolean {
+    try {
+      return this.locate(path, 'stat').inodeId !== undefined;
+    } catch {
+      return false;
+    }
+  }
+
   /** The path in traces, faults and leases: based on the directory's path when it was opened. */
   shown(path: string): string {
     const found = this.#parse(path);

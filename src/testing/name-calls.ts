@@ -1,6 +1,6 @@
 import type { OpenMode } from '../fs/file-system.ts';
 import type { Begin, Call } from './call-runner.ts';
-import type { FileHost } from './crash-file.ts';
+import type { FileHost, OpenedPath } from './crash-file.ts';
 import type { FileInode } from './disk/file-inode.ts';
 import type { HeldDirectories } from './held-directories.ts';
 import { systemError } from './disk/system-error.ts';
@@ -20,7 +20,7 @@ export class NameCalls {
       if (mode === 'wx') return this.#beginCreate(call, path, Opened);
       const file = this.requireFile(path, call.kind);
       if (mode !== 'r') this.requireWritable(call);
-      return () => new Opened(this.#host, file, call.path, mode);
+      return () => new Opened(this.#host, file, { given: path, shown: call.path }, mode);
     };
   }
 
@@ -73,12 +73,17 @@ export class NameCalls {
     const { file, effect } = this.#host.disk.createFile(place, call.startTick);
     return (endTick) => {
       effect.endTick = endTick;
-      return new Opened(this.#host, file, call.path, 'wx');
+      return new Opened(this.#host, file, { given: path, shown: call.path }, 'wx');
     };
   }
 }
 
-type OpenedFile<File> = new (host: FileHost, file: FileInode, path: string, mode: OpenMode) => File;
+type OpenedFile<File> = new (
+  host: FileHost,
+  file: FileInode,
+  path: OpenedPath,
+  mode: OpenMode,
+) => File;
 
 /** The second half of a call that changes a name. */
 export function endEffect(effect: { endTick: number }): (endTick: number) => void {

@@ -1,12 +1,16 @@
 import { once } from 'node:events';
+import { realpath, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clock } from '../../property-tests/campaign/clock.ts';
-import { FilesLostError, type MetadataStore, type StoreError } from '../../src/index.ts';
+import { logName } from '../../src/format/file-name.ts';
+import { FilesLostError, MetadataStore, type StoreError } from '../../src/index.ts';
 import type { StartTimer } from '../../src/store/commit/log-sync.ts';
 import type { CallScheduler } from '../../src/testing/scheduler.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const put = (key: number): [{ type: 'put'; key: number; value: number }] => [
   { type: 'put', key, value: 1 },
@@ -68,20 +72,42 @@ async function expectLost(store: MetadataStore, path: string): Promise<void> {
   await store.close();
 }
 
-test('after the live log was removed, the next batch is not acknowledged', async () => {
-  const { fs, store, live } = await openFilled();
-  await fs.unlink(live);
-  expect((await rejection(store.insertBatch(put(5)))).outcome).toBe('unknown');
-  await expectLost(store, live);
+const GONE: Record<string, (fs: CrashFs, path: string) => Promise<void>> = {
+  removed: (fs, path) => fs.unlink(path),
+  renamed: (fs, path) => fs.rename(path, '/s/elsewhere'),
+};
+
+describe.each(Object.keys(GONE))('after the live log was %s', (loss) => {
+  test('the next batch is not acknowledged', async () => {
+    const { fs, store, live } = await openFilled();
+    await GONE[loss]!(fs, live);
+    expect((await rejection(store.insertBatch(put(5)))).outcome).toBe('unknown');
+    await expectLost(store, live);
+  });
+
+  test('deferred batches are not reported as durable', async () => {
+    const { fs, store, live } = await openFilled();
+    await store.insertBatch(put(5), { durability: 'deferred' });
+    await GONE[loss]!(fs, live);
+    expect(await rejection(store.sync())).toBeInstanceOf(FilesLostError);
+    expect(await rejection(store.close())).toBeInstanceOf(FilesLostError);
+  });
 });
 
-test('after the live log was removed, deferred batches are not reported as durable', async () => {
-  const { fs, store, live } = await openFilled();
-  await store.insertBatch(put(5), { durability: 'deferred' });
-  await fs.unlink(live);
-  expect(await rejection(store.sync())).toBeInstanceOf(FilesLostError);
-  expect(await rejection(store.close())).toBeInstanceOf(FilesLostError);
-});
+test.each(['background', 'inline'] as const)(
+  'on a real disk, a batch after the live log was renamed is not acknowledged: commits %s',
+  async (commits) => {
+    const directory = await realpath(await temporaryDirectory());
+    const store = await MetadataStore.open(directory, { commits });
+    await store.insertBatch(put(1));
+    const live = join(directory, logName(store.stats().logs.liveNumber!));
+    await rename(live, join(directory, 'elsewhere'));
+    const lost = await rejection(store.insertBatch(put(2)));
+    expect(lost).toBeInstanceOf(FilesLostError);
+    expect(lost).toMatchObject({ outcome: 'unknown', path: live });
+    await store.close();
+  },
+);
 
 test('after the live log was truncated, the next batch is not acknowledged', async () => {
   const { fs, store, live } = await openFilled();

@@ -187,7 +187,7 @@ function readerOf(bytes: () => Uint8Array): OpenFile {
       return part.length;
     },
     stat: async () => ({ kind: 'file', sizeBytes: bytes().length }),
-    statSync: () => ({ sizeBytes: bytes().length, linkCount: 1 }),
+    statSync: () => ({ sizeBytes: bytes().length, linkCount: 1, isNamed: true }),
     close: async () => undefined,
     write: refuse,
     writev: refuse,

@@ -59,7 +59,7 @@ export function openedFile(bytes: Uint8Array, path = '/file'): OpenFile {
     dataSync: () => refuse(path),
     sync: () => refuse(path),
     stat: async () => ({ kind: 'file', sizeBytes: bytes.length }),
-    statSync: () => ({ sizeBytes: bytes.length, linkCount: 1 }),
+    statSync: () => ({ sizeBytes: bytes.length, linkCount: 1, isNamed: true }),
     close: async () => undefined,
   };
 }

@@ -32,6 +32,22 @@ describe('calls', () => {
     expect(tree(fs.minimalCrash())).toBe('/f=A4');
   });
 
+  it('tell whether the path of an open file still leads to a file', async () => {
+    const fs = new CrashFs();
+    await fs.makeDirectory('/d');
+    const { access } = await fs.holdDirectory('/d');
+    const file = await fs.open(`${access}/f`, 'wx');
+    await fs.rename('/d', '/e');
+    expect(file.statSync()).toEqual({ sizeBytes: 0, linkCount: 1, isNamed: true });
+    const same = fs.blocking.open('/e/f', 'r');
+    await fs.rename(`${access}/f`, '/e/g');
+    for (const open of [file, same]) {
+      expect(open.statSync()).toEqual({ sizeBytes: 0, linkCount: 1, isNamed: false });
+    }
+    await fs.unlink('/e/g');
+    expect(file.statSync()).toEqual({ sizeBytes: 0, linkCount: 0, isNamed: false });
+  });
+
   it('keep an open file after its name is removed', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) });
     const file = await fs.open('/f', 'r');
