@@ -242,6 +242,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    return (isNamed || linkCount > 0) &&',
     test: 'test/store/files-lost.test.ts',
   },
+  'a group acknowledged although a file was found lost while it was written': {
+    file: FENCE,
+    find: 'return health.isPoisoned ? health.poisonedWrite(outcome) : undefined;',
+    replace:
+      'return health.poison instanceof FencedError ? health.poisonedWrite(outcome) : undefined;',
+    test: 'test/store/files-lost.test.ts',
+  },
   'a directory that could not be opened treated as one that could not be synced': {
     file: PREPARED_LOG,
     find: '    if (isRefusedOpen(error)) throw error;',

@@ -10,6 +10,7 @@ import type { CallScheduler } from '../../src/testing/scheduler.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { deferred } from '../support/deferred.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const put = (key: number): [{ type: 'put'; key: number; value: number }] => [
@@ -93,6 +94,39 @@ describe.each(Object.keys(GONE))('after the live log was %s', (loss) => {
     expect(await rejection(store.close())).toBeInstanceOf(FilesLostError);
   });
 });
+
+test.each([
+  ['written', 'sync', 'write', 'unknown'],
+  ['synced', 'deferred', 'dataSync', 'not-applied'],
+] as const)(
+  'what is being %s when a file is found lost is not acknowledged',
+  async (_what, durability, call, outcome) => {
+    const started = deferred<undefined>();
+    const released = deferred<undefined>();
+    let held: string | undefined;
+    const turn = async (label: string): Promise<void> => {
+      if (label !== held) return;
+      started.resolve(undefined);
+      await released.promise;
+    };
+    const clock = new Clock();
+    const { fs, store, live } = await openFilled(clock, { turn });
+    if (durability === 'deferred') await store.insertBatch(put(5), { durability });
+    held = `${call} ${live}`;
+    const done = durability === 'deferred' ? store.sync() : store.insertBatch(put(5));
+    const refused = rejection(done);
+    await started.promise;
+    const [path] = await filesOf(fs, 'snapshot');
+    await fs.rename(path!, '/s/elsewhere');
+    const told = once(store, 'poisoned');
+    clock.ring();
+    await told;
+    released.resolve(undefined);
+    expect(await refused).toBeInstanceOf(FilesLostError);
+    expect((await refused).outcome).toBe(outcome);
+    await expectLost(store, path!);
+  },
+);
 
 test.each(['background', 'inline'] as const)(
   'on a real disk, a batch after the live log was renamed is not acknowledged: commits %s',

@@ -49,9 +49,9 @@ export interface CommitterParts {
  *    name and zeros became durable when it was prepared. A deferred group is written to the page
  *    cache and synced later by `LogSync`, at the latest after `syncEveryMs`; a group after 32 MiB
  *    without a sync is durable. Meanwhile the rows are indexed, still hidden.
- * 6. Check that this process holds the lease and that the log still has its name. Make the rows
- *    visible, and if they are durable, let change feeds and followers have them. Settle the
- *    promises: a deferred batch is acknowledged here too.
+ * 6. Check that this process holds the lease, that the log still has its name, and that nothing has
+ *    poisoned the store meanwhile. Make the rows visible, and if they are durable, let change feeds
+ *    and followers have them. Settle the promises: a deferred batch is acknowledged here too.
  *
  * A store behind a gate: see `CommitGate`.
  *

@@ -33,20 +33,20 @@ export class Fence {
   }
 
   /**
-   * Returns an error if this process no longer holds the directory. Does not wait while it is known
-   * to hold it.
+   * Returns an error if this process no longer holds the directory, or if the store is poisoned by
+   * now: the file that was written to may be lost. Does not wait while the directory is known to be
+   * held.
    */
   *check(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
     const { health } = this;
     try {
       const regained = this.whenHeld();
       if (regained !== undefined) yield regained;
-      return undefined;
     } catch (error) {
       if (!(error instanceof FencedError)) throw error;
       health.poisonWith(error);
-      return health.poisonedWrite(outcome);
     }
+    return health.isPoisoned ? health.poisonedWrite(outcome) : undefined;
   }
 
   /**

@@ -67,7 +67,7 @@ export class GroupWriter {
     const encodeStart = monotonicMs();
     const encoded = yield* log.encode(encoder, { group, seal });
     const encodeMs = monotonicMs() - encodeStart;
-    const fenced = (yield* fence.check('not-applied')) ?? this.refusal;
+    const fenced = yield* fence.check('not-applied');
     if (fenced !== undefined) return fenced;
     const prepared = { encoded, encodeMs, isDurable, seal };
     // A group that was read from the shared log has already passed the gate.

@@ -99,6 +99,8 @@ export class LogSync {
     try {
       const startMs = monotonicMs();
       yield* log.sync(fence);
+      // A file may have been found lost meanwhile.
+      if (health.isPoisoned) return health.poisonedWrite('not-applied');
       this.acknowledge();
       this.#parts.onSynced?.(monotonicMs() - startMs);
       return undefined;
