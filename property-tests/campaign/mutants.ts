@@ -230,6 +230,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/broken-loop.test.ts',
   },
+  'callers that repeat a refused batch block the event loop': {
+    file: COMMITTER,
+    find: "if (isInline || this.#lastTurn === 'wrote-nothing') setImmediate(run);",
+    replace: 'if (isInline) setImmediate(run);',
+    test: 'test/store/commit.test.ts',
+  },
+  'a rotation waits behind groups that write nothing': {
+    file: COMMITTER,
+    find: 'queue.hasReady && !isStarved;',
+    replace: 'queue.hasReady || (isStarved && queue.hasReady);',
+    test: 'test/store/commit.test.ts',
+  },
   'a removed log still written to': {
     file: LOG_WRITER,
     find: '    return isNamed && linkCount > 0 && sizeBytes >= this.#reservedBytes;',

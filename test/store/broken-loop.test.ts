@@ -129,6 +129,8 @@ function useAll(store: MetadataStore, written: Promise<unknown>[]): Promise<unkn
     for await (const change of feed) if (change.sequence === 1000n) return;
   };
   all.push(follow(), puts(6000, 1, 'sync'), store.merge());
+  // They may reject before the test looks at them.
+  for (const promise of all) promise.catch(() => undefined);
   return all;
 }
 

@@ -65,6 +65,45 @@ test('a batch becomes visible as a whole once it is durable', async () => {
   await store.close();
 });
 
+const REFUSED: Record<string, (store: MetadataStore) => Promise<unknown>> = {
+  'a failed condition': (store) => store.put(1, 1, undefined, { ifAbsent: true }),
+  'a batch without updates': (store) => store.sync(),
+};
+
+test.each(Object.keys(REFUSED))(
+  'callers that repeat %s at once leave turns to the event loop',
+  async (what) => {
+    const { store } = await openFresh();
+    await store.insertBatch([put(1)]);
+    let hasTurned = false;
+    setImmediate(() => (hasTurned = true));
+    for (let tries = 0; !hasTurned && tries < 1000; tries++) {
+      await REFUSED[what]!(store).catch(() => undefined);
+    }
+    expect(hasTurned).toBe(true);
+    await store.close();
+  },
+);
+
+test('a merge does not wait for callers that repeat refused batches at once', async () => {
+  const { store } = await openFresh();
+  await store.insertBatch([put(1)]);
+  let isMerged = false;
+  let tries = 0;
+  const repeat = async (): Promise<void> => {
+    const refused = new WriteBatch().delete(1, { ifValue: 9 }).deleteRange({ gte: 5, lt: 6 });
+    for (; !isMerged && tries < 1000; tries++) {
+      await store.insertBatch(refused).catch(() => undefined);
+    }
+  };
+  const callers = [repeat(), repeat()];
+  await store.merge();
+  isMerged = true;
+  await Promise.all(callers);
+  expect(tries).toBeLessThan(1000);
+  await store.close();
+});
+
 test('the last update of a key in a batch wins', async () => {
   const { store } = await openFresh();
   await store.insertBatch([

@@ -85,6 +85,8 @@ export class Committer {
   /** Groups of a shared log, which a replica applies. */
   readonly arrivals: Arrivals = new Arrivals(() => this.wake());
   #state: 'idle' | 'scheduled' | 'running' = 'idle';
+  /** What the last turn did with the batches that it took. */
+  #lastTurn: 'wrote' | 'wrote-nothing' = 'wrote';
   #idleWaiters: (() => void)[] = [];
 
   constructor(parts: CommitterParts) {
@@ -105,9 +107,10 @@ export class Committer {
     this.#state = 'scheduled';
     const run = (): void => void this.#run().catch((bug: unknown) => this.#breakOff(bug));
     // The turn runs after all current work, so writers that were acknowledged together also add
-    // their next batches together. A blocking turn yields to the event loop first. Otherwise
-    // writers that respond at once would block all other work.
-    if (this.#parts.fence.mode === 'inline') setImmediate(run);
+    // their next batches together. A turn that blocks, or follows one without a write, yields to
+    // the event loop first. Otherwise writers that respond at once would block all other work.
+    const isInline = this.#parts.fence.mode === 'inline';
+    if (isInline || this.#lastTurn === 'wrote-nothing') setImmediate(run);
     else nextTick(run);
   }
 
@@ -185,12 +188,24 @@ export class Committer {
   *#turn(): Flow<void> {
     const { queue, sync, group } = this.#parts;
     if (sync.isDue) yield* this.#syncDue();
+    const { lastSequence } = group.rotation;
+    const wasGiven = this.arrivals.areWaiting || queue.hasReady;
     if (this.arrivals.areWaiting) yield* this.#applyArrived();
     if (queue.hasReady) yield* this.#commitNext();
-    if (this.#rotations.areWanted && !queue.hasReady) {
-      yield* group.rotation.rotateIdle(() => queue.hasReady);
-    }
+    this.#lastTurn = group.rotation.lastSequence === lastSequence ? 'wrote-nothing' : 'wrote';
+    const isStarved = wasGiven && this.#lastTurn === 'wrote-nothing';
+    if (this.#rotations.areWanted) yield* this.#rotateIdle(isStarved);
     this.#rest();
+  }
+
+  /**
+   * The write of the next group rotates the log, if there is one. `isStarved`: the last group wrote
+   * nothing, and neither may the groups that follow it.
+   */
+  *#rotateIdle(isStarved: boolean): Flow<void> {
+    const { queue, group } = this.#parts;
+    const isComing = (): boolean => queue.hasReady && !isStarved;
+    if (!isComing()) yield* group.rotation.rotateIdle(isComing);
   }
 
   /** Ends the turn. Writers that were acknowledged in it may call `commitNow` at once. */

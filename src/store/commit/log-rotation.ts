@@ -97,8 +97,8 @@ export class LogRotation {
     space.written(log?.fileBytes ?? 0);
   }
 
-  /** Rotates while no group is ready: writes only the seal. */
-  *rotateIdle(hasReady: () => boolean): Flow<void> {
+  /** Writes only the seal and rotates, unless the write of a group is coming. */
+  *rotateIdle(isComing: () => boolean): Flow<void> {
     const { logs, writer } = this.#parts;
     const { refusal } = writer;
     if (refusal !== undefined) {
@@ -111,7 +111,7 @@ export class LogRotation {
       return;
     }
     const unprepared = yield* logs.waitForNext();
-    if (unprepared === undefined && hasReady()) return;
+    if (unprepared === undefined && isComing()) return;
     const error = unprepared ?? (yield* writer.write(log, { seal: true }));
     if (error === undefined) yield* this.#replaceLog();
     else this.requests.reject(error);
