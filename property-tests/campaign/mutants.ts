@@ -890,6 +890,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       replace: 'this.#position.offset === 0 || INTERVAL_VERSION > 0;',
     },
   },
+  'several iterables read at the same time': {
+    file: 'src/store/batch/batch-queue.ts',
+    find: 'if (isUnread && this.#reading !== undefined) return;',
+    replace: 'if (isUnread && this.#reading === batch) return;',
+    test: 'test/store/commit.test.ts',
+  },
   'a batch with a deleted interval shares its group': {
     file: 'src/store/batch/batch-queue.ts',
     find: '      if (isAlone) break;\n',

@@ -202,6 +202,32 @@ test("batches beyond the queue's bound wait unread and continue in order", async
   await store.close();
 });
 
+test('iterables are read one at a time, and batches behind them do not wait', async () => {
+  const { store } = await openFresh();
+  const read: number[] = [];
+  function* updates(first: number): Generator<{ type: 'put'; key: number; value: number }> {
+    for (let key = first; key < first + 300; key++) {
+      if (read.at(-1) !== first) read.push(first);
+      yield put(key);
+    }
+    if (first === 1000) throw new Error('no more');
+  }
+  const writes = [0, 1000, 2000].map((first) => store.insertBatch(updates(first)));
+  writes.push(store.insertBatch(new WriteBatch().put(5000, 1)), store.insertBatch(updates(3000)));
+  const settled = await Promise.allSettled(writes);
+  expect(read).toEqual([0, 1000, 2000, 3000]);
+  expect(settled.map(({ status }) => status === 'fulfilled')).toEqual([
+    true,
+    false,
+    true,
+    true,
+    true,
+  ]);
+  expect(store.size).toBe(901);
+  expect(store.stats().queue).toEqual({ batches: 0, bytes: 0, waitingBatches: 0 });
+  await store.close();
+});
+
 test('a log is rotated at its maximum length: it is sealed, and the next one follows', async () => {
   const { fs, store } = await openFresh({ rotateBytes: 64 * 1024, mergeBytes: 1e9 });
   for (let i = 0; i < 100; i++) {

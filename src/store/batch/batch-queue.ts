@@ -3,6 +3,7 @@ import { onAbort } from '../../base/abort.ts';
 import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
+import { isPromise, type Awaitable } from '../../base/flow.ts';
 import type { Pacing } from '../../base/work-slices.ts';
 import type { BatchDurability } from './durability.ts';
 import { CommittedBatch, type Inserted } from './insert-options.ts';
@@ -11,9 +12,9 @@ import type { PackedBatch } from './packed-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * A queued batch. `waiting`: the queue is full, and nothing of the batch was read. `packing`: its
- * updates are being encoded. `ready`: its rows wait for a group. `in-flight`: they are being
- * written. `settled`: its promise is settled.
+ * A queued batch. `waiting`: not admitted; nothing of an iterable was read. `packing`: its updates
+ * are being encoded. `ready`: its rows wait for a group. `in-flight`: they are being written.
+ * `settled`: its promise is settled.
  */
 type BatchState = 'waiting' | 'packing' | 'ready' | 'in-flight' | 'settled';
 
@@ -82,7 +83,7 @@ export function withOutcome(error: unknown): unknown {
 
 /**
  * Batches in the order in which they were added. The queue is bounded: when it is full, a batch is
- * kept unread until there is space.
+ * kept unread until there is space. An iterable is also kept unread while another one is read.
  */
 export class BatchQueue {
   readonly #limits: QueueLimits;
@@ -102,6 +103,11 @@ export class BatchQueue {
   #queuedBytes = 0;
   #queuedBatches = 0;
   #conditionalBatches = 0;
+  /**
+   * The batch whose iterable is being read: one at a time, because nothing bounds how many rows the
+   * others would have by then.
+   */
+  #reading: QueuedBatch | undefined;
   readonly #emptyWaiters: (() => void)[] = [];
 
   constructor(limits: QueueLimits, pacing: Pacing, onReady: () => void) {
@@ -292,33 +298,56 @@ export class BatchQueue {
         this.#queuedBatches >= this.#limits.queueBatches;
       if (isFull) return;
       const batch = this.#batches[this.#admitted]!;
+      const isUnread = batch.state === 'waiting' && batch.packed === undefined;
+      if (isUnread && this.#reading !== undefined) return;
       this.#admitted++;
-      if (batch.state !== 'settled') this.#pack(batch);
+      if (batch.state !== 'settled') this.#enqueue(batch);
     }
   }
 
-  #pack(batch: QueuedBatch): void {
+  #enqueue(batch: QueuedBatch): void {
     this.#waitingBatches--;
     this.#queuedBatches++;
     const source = present(batch.source, 'a batch keeps its source until it is settled');
     if (source instanceof WriteBatch) {
       this.#makeReady(batch, present(batch.packed, 'a WriteBatch is lent when it is handed in'));
+    } else this.#read(batch, source);
+  }
+
+  #read(batch: QueuedBatch, updates: Iterable<Update>): void {
+    batch.state = 'packing';
+    this.#reading = batch;
+    let packed: Awaitable<WriteBatch>;
+    try {
+      packed = packUpdates(updates, this.#pacing);
+    } catch (error) {
+      this.#failReading(batch, error);
       return;
     }
-    batch.state = 'packing';
-    void packUpdates(source, this.#pacing).then(
-      (packed) => {
-        if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
-      },
-      (error: unknown) => {
-        if (batch.state !== 'packing') return;
-        this.#leave(batch);
-        batch.settle(withOutcome(error));
-        this.#admit();
-        this.#onReady();
-        this.#announceEmpty();
-      },
-    );
+    if (!isPromise(packed)) {
+      this.#endReading(batch, packed);
+      return;
+    }
+    void packed
+      .then(
+        (done) => this.#endReading(batch, done),
+        (error: unknown) => this.#failReading(batch, error),
+      )
+      .then(() => this.#admit());
+  }
+
+  #endReading(batch: QueuedBatch, packed: WriteBatch): void {
+    this.#reading = undefined;
+    if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
+  }
+
+  #failReading(batch: QueuedBatch, error: unknown): void {
+    this.#reading = undefined;
+    if (batch.state !== 'packing') return;
+    this.#leave(batch);
+    batch.settle(withOutcome(error));
+    this.#onReady();
+    this.#announceEmpty();
   }
 
   #makeReady(batch: QueuedBatch, packed: PackedBatch): void {

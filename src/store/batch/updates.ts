@@ -1,5 +1,5 @@
 import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
-import { begin, finishAtOnce, type Flow } from '../../base/flow.ts';
+import { begin, finishAtOnce, type Awaitable, type Flow } from '../../base/flow.ts';
 import { CHECKED_ROWS, WorkSlices, type Pacing } from '../../base/work-slices.ts';
 import type { BoundOptions } from '../../table/layer/key-range.ts';
 import { conditionOf, type Condition } from './condition.ts';
@@ -76,8 +76,11 @@ function requireFields(update: Exclude<Update, { type: 'deleteRange' }>): void {
   }
 }
 
-/** Packs updates into a batch, in slices. Rejects with the errors of `WriteBatch`. */
-export async function packUpdates(updates: Iterable<Update>, pacing: Pacing): Promise<WriteBatch> {
+/**
+ * Packs updates into a batch, in slices. Few updates are packed when it returns. Throws, or rejects
+ * with, the errors of `WriteBatch`.
+ */
+export function packUpdates(updates: Iterable<Update>, pacing: Pacing): Awaitable<WriteBatch> {
   return begin(packing(updates, pacing));
 }
 
