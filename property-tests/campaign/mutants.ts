@@ -593,8 +593,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a follower trusts the last group of a log': {
     file: 'src/store/follow/settled-logs.ts',
-    find: 'return Math.max(known, reader.provenBytes);',
-    replace: 'return Math.max(known, reader.offset);',
+    find: 'isProven ? reader.offset : reader.provenBytes',
+    replace: 'isProven || known >= 0 ? reader.offset : reader.provenBytes',
+    test: 'test/store/follow.test.ts',
+  },
+  'a follower trusts a seal that is written with the last group': {
+    file: 'src/store/follow/settled-logs.ts',
+    find: '(!step.isPiggybacked || (await isUnowned(fs, directory)));',
+    replace: "(!step.isPiggybacked || directory !== '');",
     test: 'test/store/follow.test.ts',
   },
   'followers notified of bytes that are not synced': {

@@ -56,6 +56,19 @@ export async function readSyncedEnd(
   return reachesFurther(first, second) ? first : second;
 }
 
+/**
+ * Whether no store has been open in the directory for writing: there is no lock file, or it is
+ * empty. A writer records itself there before it reads or writes anything else.
+ */
+export async function isUnowned(fs: FileSystem, directory: string): Promise<boolean> {
+  try {
+    const { kind, sizeBytes } = await fs.stat(join(directory, LOCK_NAME));
+    return kind === 'file' && sizeBytes === 0;
+  } catch (error) {
+    return systemCode(error) === 'ENOENT';
+  }
+}
+
 /** With as many batches, a claim may still reach further: it includes the seal of a log. */
 function reachesFurther(one: Claim, other: Claim): boolean {
   if (one.lastSequence !== other.lastSequence) return one.lastSequence > other.lastSequence;

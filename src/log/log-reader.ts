@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES, type Predecessor } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
-import { FrameCursor, type CorruptFrame } from './frame-cursor.ts';
+import { FrameCursor, type CorruptFrame, type PassedSeal } from './frame-cursor.ts';
 
 /** The batches of one frame, in their own buffers. */
 export interface LogGroup {
@@ -17,7 +17,7 @@ export type LogStep =
   | { readonly kind: 'group'; readonly group: LogGroup }
   /** A group of batches that were not requested: only its header has been read. */
   | { readonly kind: 'skipped' }
-  | { readonly kind: 'sealed' }
+  | PassedSeal
   /** Zeros, an incomplete frame, or other bytes. Within the durable bytes this is damage. */
   | { readonly kind: 'unfinished'; readonly reason: string }
   | CorruptFrame;

@@ -142,6 +142,38 @@ describe('a follower', () => {
     await follower.close();
   });
 
+  test('opened in a closed store without its lock file shows everything', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await writer.close();
+    await room.fs.unlink('/meta/lodestore.lock');
+    const follower = await room.follow();
+    expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+  });
+
+  test.each(['an idle store', 'a store that writes'])(
+    'opened in a backup of %s shows everything',
+    async (what) => {
+      const room = new Room();
+      const writer = await room.open();
+      await writer.put(1, 1);
+      const copying = writer.backup('/copy');
+      if (what === 'a store that writes') await writer.put(2, 2);
+      await copying;
+      await writer.close();
+      const open = (options: OpenOptions): Promise<MetadataStore> =>
+        openStoreIn(simulatedEnvironment(room.fs), '/copy', { readOnly: true, ...options });
+      const reader = await open({});
+      const follower = await open({ follow: { everyMs: 60_000 } });
+      expect(keysOf(follower)).toEqual(keysOf(reader));
+      expect(keysOf(follower)).toContain(1);
+      await follower.close();
+      await reader.close();
+    },
+  );
+
   test('follows deletes, rotations, merges and the next writer', async () => {
     const room = new Room();
     let writer = await room.open({ mergeBytes: 2_000 }, { rotateBytes: 500, reserveBytes: 512 });
@@ -292,6 +324,34 @@ describe('a follower does not show', () => {
     await room.timers.pass(100);
     await follower.refresh();
     expect(follower.size).toBe(202);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('a batch that is being written together with the seal of its log', async () => {
+    const started = deferred<undefined>();
+    const released = deferred<undefined>();
+    let isHeld = false;
+    const turn = async (label: string): Promise<void> => {
+      if (!isHeld || !label.startsWith('write /meta/log_')) return;
+      started.resolve(undefined);
+      await released.promise;
+    };
+    const room = new Room(new CrashFs({ trace: false, scheduler: { turn } }));
+    const writer = await room.open({}, { rotateBytes: 100 });
+    await writer.put(1, 1);
+    await room.timers.pass(100);
+    isHeld = true;
+    const written = writer.put(2, 2);
+    await started.promise;
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    expect(keysOf(follower)).toEqual([1]);
+    isHeld = false;
+    released.resolve(undefined);
+    await written;
+    await room.timers.pass(100);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 2]);
     await follower.close();
     await writer.close();
   });

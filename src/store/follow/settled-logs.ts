@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
 import { systemCode } from '../../base/errors.ts';
-import { readSyncedEnd } from '../../directory/claim-file.ts';
+import { isUnowned, readSyncedEnd } from '../../directory/claim-file.ts';
 import type { Claim } from '../../format/claim.ts';
 import { logName } from '../../format/file-name.ts';
 import { LogReader } from '../../log/log-reader.ts';
@@ -9,16 +9,17 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { DirectoryState, LimitLogs } from '../recovery/directory-state.ts';
 import type { LogFile } from '../recovery/load-logs.ts';
 
-type LogPlace = Pick<DirectoryState, 'storeId'> & { readonly fs: FileSystem };
+type LogPlace = Pick<DirectoryState, 'directory' | 'storeId'> & { readonly fs: FileSystem };
 
 /**
  * Limits the logs to what is known to be durable and acknowledged. The last group of the last log
  * may be complete and still be truncated: its write has not ended, and the rest may find no space.
  * Its batches are then `not-applied`, and their numbers are reused.
  *
- * A group is proven by a later group or log, which is written only after this group is settled and
- * records the unsynced bytes before it, or by the lock file (the claim and, while the store is
- * open, the note).
+ * A group is proven by what is written only after it is settled: a later group or log, which
+ * records the unsynced bytes before it; a seal that was not written together with it; the claim
+ * and, while the store is open, the note in the lock file. A seal written together with it proves
+ * it where no store was ever open, as in a backup: no such write is in flight.
  */
 export function settledLogs(fs: FileSystem): LimitLogs {
   return async (state) => {
@@ -28,7 +29,7 @@ export function settledLogs(fs: FileSystem): LimitLogs {
     const ofStore = end !== undefined && equalBytes(end.storeId, storeId) ? end : undefined;
     for (let i = newer.length - 1; i >= 0; i--) {
       const log = newer[i]!;
-      const limitBytes = await settledBytes({ fs, storeId }, log, ofStore);
+      const limitBytes = await settledBytes({ fs, directory, storeId }, log, ofStore);
       // Prepared and never written: the log before it is the last.
       if (limitBytes === undefined) continue;
       const before = newer.slice(0, i);
@@ -44,7 +45,7 @@ export function settledLogs(fs: FileSystem): LimitLogs {
  * this store is passed on in full, and recovery judges it.
  */
 async function settledBytes(
-  { fs, storeId }: LogPlace,
+  { fs, directory, storeId }: LogPlace,
   { number, path, sizeBytes }: LogFile,
   end: Claim | undefined,
 ): Promise<number | undefined> {
@@ -56,7 +57,10 @@ async function settledBytes(
     if (first.kind === 'unfinished') return known === 0 ? undefined : sizeBytes;
     for (;;) {
       const step = await reader.next(sizeBytes, NO_BATCH);
-      if (step.kind !== 'skipped') return Math.max(known, reader.provenBytes);
+      if (step.kind === 'skipped') continue;
+      const isProven =
+        step.kind === 'sealed' && (!step.isPiggybacked || (await isUnowned(fs, directory)));
+      return Math.max(known, isProven ? reader.offset : reader.provenBytes);
     }
   } finally {
     await reader.close();
