@@ -4,6 +4,7 @@ import {
   MetadataStore,
   StoreBusyError,
   StoreError,
+  StoreFullError,
   WriteBatch,
   type OpenOptions,
   type Update,
@@ -241,21 +242,40 @@ describe('a batch that would have to wait is refused as busy', () => {
     await store.close();
   });
 
-  test('when a full disk must first release the reserve', async () => {
+  test('when a full disk must first release the reserve, and while it is released', async () => {
     const mib = 1 << 20;
     const fs = new CrashFs({ capacityBytes: 32 * mib });
     const store = await openOn(fs, '/s', { ...INLINE, reserveFileBytes: 2 * mib });
+    const reserve = (): string => store.stats().space.reserveFile;
     await store.insertBatch(put(1));
-    while (store.stats().space.reserveFile !== 'kept') await new Promise(setImmediate);
+    while (reserve() !== 'kept') await new Promise(setImmediate);
     const ballast = await fs.open('/ballast', 'wx');
     await ballast.truncate(await fs.freeBytes('/'));
     const data = noise(200_000);
     const fill = (): void => {
       for (let key = 10; key < 20; key++) store.insertBatchSync(new WriteBatch().put(key, 1, data));
     };
-    expect(thrown(fill)).toMatchObject({ reason: 'space', outcome: 'not-applied' });
+    // A put does not wait for the reserve, which is for deletes.
+    expect(thrown(fill)).toBeInstanceOf(StoreFullError);
+    expect(store.stats().space.state).toBe('full');
+    const noSpace = { call: 'write', error: 'ENOSPC', path: /\/log_/ } as const;
+    fs.faults.add(noSpace);
+    const remove = (): unknown => store.insertBatchSync(new WriteBatch().delete(1));
+    expect(thrown(remove)).toMatchObject({ reason: 'space', outcome: 'not-applied' });
+    expect(reserve()).toBe('kept');
+    fs.faults.add(noSpace);
     await store.insertBatch([{ type: 'del', key: 1 }]);
     expect(store.has(1)).toBe(false);
+    expect(reserve()).toBe('given-up');
+    expect(thrown(() => store.insertBatchSync(put(2)))).toMatchObject({ reason: 'space' });
+    await ballast.truncate(0);
+    // A caller that only retries need not wait for another call.
+    for (let turn = 0; reserve() !== 'kept' && turn < 1000; turn++) {
+      thrown(() => store.insertBatchSync(put(2)));
+      await new Promise(setImmediate);
+    }
+    store.insertBatchSync(put(2));
+    expect(store.has(2)).toBe(true);
     await ballast.close();
     await store.close();
   });

@@ -160,6 +160,29 @@ test('in one group, puts are refused and deletes written, and conditions are jud
   await store.close();
 });
 
+test.each([
+  ['leaves the reserve', OPTIONS, 'kept'],
+  ['is applied without a reserve too', {}, 'none'],
+] as const)(
+  'a batch without updates beside a put on a full disk %s',
+  async (_what, options, reserveFile) => {
+    const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+    const { store } = await openWith(fs, options);
+    await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+    await takeAllBut(fs, 0);
+    fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*1$/ });
+    const results = await Promise.all([
+      outcome(store.insertBatch([{ type: 'put', key: 1, value: 11 }])),
+      outcome(store.sync()),
+    ]);
+    expect(results).toEqual(['not-applied', 'applied']);
+    await turns();
+    expect(store.stats().space.reserveFile).toBe(reserveFile);
+    expect(store.valueOf(1)).toBe(10n);
+    await store.close();
+  },
+);
+
 test('a merge that lacks space borrows the reserve and gives it back', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store, events } = await openWith(fs);

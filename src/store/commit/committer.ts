@@ -164,6 +164,7 @@ export class Committer {
     lock.refreshNow();
     if (this.#health.isPoisoned) return this.#health.poisonedWrite('not-applied');
     const cause = lock.isInDoubt ? 'pause' : group.busyCause;
+    if (cause === 'space') group.seekSpace();
     if (cause !== undefined) return new StoreBusyError(cause);
     return source.byteLength > 0 ? this.#parts.admission.admitNow() : undefined;
   }

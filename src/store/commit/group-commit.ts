@@ -1,4 +1,4 @@
-import { isFileTooLong, StoreBusyError, StoreError, StoreFullError } from '../../base/errors.ts';
+import { isFileTooLong, StoreError, StoreFullError } from '../../base/errors.ts';
 import type { Flow } from '../../base/flow.ts';
 import type { Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
@@ -44,6 +44,11 @@ export class GroupCommit {
     return this.#parts.space.waitsForReserve ? 'space' : undefined;
   }
 
+  /** Called when `busyCause` is `space`: a later call may find the reserve. */
+  seekSpace(): void {
+    this.#parts.space.seekReserve();
+  }
+
   /**
    * Commits a group. If the log would exceed a limit on the file size, the next log is tried. On a
    * full disk, batches that only delete are retried in the space of the reserve, if there is one.
@@ -54,10 +59,8 @@ export class GroupCommit {
     if (isFileTooLong(error.cause) && (yield* this.rotation.endFullLog())) {
       return yield* this.#commit(batches);
     }
-    const { space } = this.#parts;
-    if (!mayWait && space.hasReserve) return new StoreBusyError('space', { cause: error });
-    const isRoomMade = yield* space.makeRoomForDeletes(batches, error);
-    return isRoomMade ? yield* this.#commit(batches) : error;
+    const refusal = yield* this.#parts.space.makeRoom(batches, error, mayWait);
+    return refusal ?? (yield* this.#commit(batches));
   }
 
   /**

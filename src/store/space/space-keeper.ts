@@ -1,4 +1,4 @@
-import { StoreFullError } from '../../base/errors.ts';
+import { StoreBusyError, StoreFullError, type StoreError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
 import type { Pacing } from '../../base/work-slices.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
@@ -131,11 +131,6 @@ export class SpaceKeeper {
     return budget.maxBytes !== undefined || this.waitsForReserve || disk.isFull;
   }
 
-  /** Whether there is a reserve file, to be released on a full disk. */
-  get hasReserve(): boolean {
-    return this.#parts.reserveFile !== undefined;
-  }
-
   /** Whether the reserve is released. Before the next group, the store tries to create it again. */
   get waitsForReserve(): boolean {
     return this.#parts.reserveFile?.state === 'given-up';
@@ -229,27 +224,40 @@ export class SpaceKeeper {
   }
 
   /**
-   * Called when a group met a full disk. Releases the reserve if some batches of the group can then
-   * be written: those with puts are refused, and the rest may be retried. Resolves with whether to
-   * retry.
+   * Called when a group met a full disk. Returns the error that rejects the whole group, or
+   * undefined if it is to be retried, with its puts refused. Releases the reserve if there are
+   * deletes; only they need it. `mayWait`: whether it may wait for that.
    */
-  *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
+  *makeRoom(
+    batches: readonly QueuedBatch[],
+    error: StoreFullError,
+    mayWait: boolean,
+  ): Flow<StoreError | undefined> {
     const { disk, reserveFile, pacing } = this.#parts;
+    const writing = batches.filter(({ packed }) => packed!.recordCount > 0);
     const puts: QueuedBatch[] = [];
-    for (const batch of batches) {
+    for (const batch of writing) {
       if (!(yield* isOnlyDeletes(batch.packed!, pacing))) puts.push(batch);
     }
     disk.refused();
     this.#becomeFull();
-    if (reserveFile === undefined || puts.length === batches.length) return false;
-    if (!(yield* waited(reserveFile.giveUp()))) return false;
+    if (puts.length === batches.length) return error;
+    if (puts.length === writing.length) {
+      for (const batch of puts) batch.refusal = error;
+      return undefined;
+    }
+    if (reserveFile === undefined) return error;
+    if (!mayWait) {
+      return reserveFile.state === 'absent' ? error : new StoreBusyError('space', { cause: error });
+    }
+    if (!(yield* waited(reserveFile.giveUp()))) return error;
     // If inodes are lacking, creating the reserve again would take the inode that it released.
     this.#isLentToGroup = true;
     // Without the puts, conditions must be evaluated again.
     for (const batch of batches) batch.refusal = undefined;
     for (const batch of puts) this.#refuse(batch, error.cause);
     this.#becomeFull();
-    return true;
+    return undefined;
   }
 
   /**
@@ -265,10 +273,15 @@ export class SpaceKeeper {
     return true;
   }
 
+  /** Tries to create a released reserve again, for a caller that does not wait. */
+  seekReserve(): void {
+    if (this.waitsForReserve) void this.#hasReserveAgain();
+  }
+
   /** Called when a merge has ended, successfully or not. */
   mergeEnded(): void {
     this.#isLentToMerge = false;
-    if (this.waitsForReserve) void this.#hasReserveAgain();
+    if (this.waitsForReserve) this.seekReserve();
     else void this.#parts.reserveFile?.make();
     void this.look();
   }
