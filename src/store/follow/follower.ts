@@ -70,8 +70,9 @@ const WAITING_EVERY_MS = 10;
  *    is read, as at an open, and the table is replaced. The same happens when superseded rows fill
  *    memory and a newer snapshot does not have them.
  *
- * The shown state never goes back: a directory that holds less, or another store, is a
- * `PositionExpiredError`, and the shown state stays.
+ * The shown state never goes back: if the whole directory is read, and holds less or another store,
+ * that is a `PositionExpiredError`, and the shown state stays. An end at or before the shown batch
+ * is not read: after the crash of another host, the lock file may show an older note for a while.
  */
 export class Follower {
   readonly #parts: FollowerParts;
