@@ -207,7 +207,6 @@ export class HeldDirectoryLock implements DirectoryLock {
     await Promise.resolve();
     const { lease, fs } = this.#parts;
     await begin(this.#decided(fs, () => lease.renew()));
-    this.#state = { kind: 'held' };
   }
 
   /** Throws unless this process holds the directory, and records the loss. */
@@ -220,6 +219,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     }
     // The lock may have been lost or released meanwhile.
     this.#requireNotLost();
+    if (this.#state.kind === 'in-doubt') this.#state = { kind: 'held' };
   }
 
   #requireNotLost(): void {

@@ -89,6 +89,19 @@ test('a lock released while a pause is checked is not held again', async () => {
   expect(() => lock.assertHeld()).toThrow('has been released');
 });
 
+test('a lock released when the check of a pause ends is not held again', async () => {
+  const fs = new CrashFs();
+  const lock = await lockOn(fs, []);
+  lock.checkAfterPause(() => {
+    queueMicrotask(() => void lock.release());
+    return waited(undefined);
+  });
+  fs.leases.expire(LEASE);
+  await lock.whenHeld();
+  await lock.release();
+  expect(() => lock.assertHeld()).toThrow('has been released');
+});
+
 test('another host that takes the lease during the settling time is detected', async () => {
   const renewals: string[] = [];
   const fs: CrashFs = new CrashFs({
