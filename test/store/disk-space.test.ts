@@ -17,3 +17,13 @@ test('a disk that refused a put is full until enough is free, or the system does
   await space.look();
   expect(space.isFull).toBe(false);
 });
+
+test('a query that began before a put was refused does not end the full state', async () => {
+  const space = new DiskSpace(() => Promise.resolve(MIB));
+  const looking = space.look();
+  space.refused();
+  await looking;
+  expect(space.isFull).toBe(true);
+  await space.look();
+  expect(space.isFull).toBe(false);
+});

@@ -9,6 +9,8 @@ export class DiskSpace {
   readonly #query: () => Promise<number>;
   #freeBytes: number | undefined;
   #isFull = false;
+  /** Counts refused puts: a query that began before one says nothing about the space after it. */
+  #refusals = 0;
 
   constructor(query: () => Promise<number>) {
     this.#query = query;
@@ -31,13 +33,16 @@ export class DiskSpace {
 
   /** Queries the free space. Never rejects. */
   async look(): Promise<void> {
+    const refusals = this.#refusals;
     await this.#measure();
+    if (refusals !== this.#refusals) return;
     if ((this.#freeBytes ?? Infinity) >= LEAST_FREE_BYTES) this.#isFull = false;
   }
 
   /** A put found no space. Queries the free space; the disk is full whatever that says. */
   refused(): void {
     this.#isFull = true;
+    this.#refusals++;
     void this.#measure();
   }
 
