@@ -190,18 +190,28 @@ export class Thread {
     this.#hooks.onReady();
   }
 
-  #send({ task }: Assignment): void {
-    this.#post({ kind: 'run', job: task.job }, task.options.transfer);
+  /** A job that cannot be sent, because memory is short, is rejected. */
+  #send(assignment: Assignment): void {
+    const { job, options } = assignment.task;
+    try {
+      this.#post({ kind: 'run', job }, options.transfer);
+    } catch (cause) {
+      const message = 'a job could not be sent to a worker thread of the store';
+      this.#drop(assignment, new StoreError('LODESTORE_THREAD', message, { cause }));
+    }
   }
 
   #abort(assignment: Assignment): void {
-    if (this.isReady) {
-      this.#post({ kind: 'abort' });
-      return;
-    }
+    if (!this.#assigned.includes(assignment)) return;
+    if (this.isReady) this.#post({ kind: 'abort' });
+    else this.#drop(assignment, undefined);
+  }
+
+  /** Rejects a job that was not sent. */
+  #drop(assignment: Assignment, error: unknown): void {
     this.#assigned = this.#assigned.filter((one) => one !== assignment);
     if (this.isIdle) this.#worker.unref();
-    assignment.reject(undefined);
+    assignment.reject(error);
   }
 
   #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {

@@ -126,6 +126,16 @@ test('each of many jobs ends once, in order', async () => {
   expect(ended).toEqual(running.map((_, i) => i));
 });
 
+test('a job that cannot be sent rejects, and the next one runs', async () => {
+  const pool = poolOf(1);
+  const unsendable = { ...piece(0), path: () => '/nowhere' } as unknown as Job;
+  // One while the thread is being started, and one to a thread that has started.
+  for (let at = 0; at < 2; at++) {
+    await expect(pool.run(unsendable)).rejects.toMatchObject({ code: 'LODESTORE_THREAD' });
+  }
+  await expect(pool.run(piece(0))).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
 test('a signal ends the running job, those sent ahead, and those that wait', async () => {
   const pool = poolOf(1);
   const abort = new AbortController();
