@@ -75,12 +75,12 @@ test.each(Object.keys(REFUSED))(
   async (what) => {
     const { store } = await openFresh();
     await store.insertBatch([put(1)]);
-    let hasTurned = false;
-    setImmediate(() => (hasTurned = true));
-    for (let tries = 0; !hasTurned && tries < 1000; tries++) {
+    const loop = { hasTurned: false };
+    setImmediate(() => (loop.hasTurned = true));
+    for (let tries = 0; !loop.hasTurned && tries < 1000; tries++) {
       await REFUSED[what]!(store).catch(() => undefined);
     }
-    expect(hasTurned).toBe(true);
+    expect(loop.hasTurned).toBe(true);
     await store.close();
   },
 );
@@ -88,17 +88,17 @@ test.each(Object.keys(REFUSED))(
 test('a merge does not wait for callers that repeat refused batches at once', async () => {
   const { store } = await openFresh();
   await store.insertBatch([put(1)]);
-  let isMerged = false;
+  const merging = { isDone: false };
   let tries = 0;
   const repeat = async (): Promise<void> => {
     const refused = new WriteBatch().delete(1, { ifValue: 9 }).deleteRange({ gte: 5, lt: 6 });
-    for (; !isMerged && tries < 1000; tries++) {
+    for (; !merging.isDone && tries < 1000; tries++) {
       await store.insertBatch(refused).catch(() => undefined);
     }
   };
   const callers = [repeat(), repeat()];
   await store.merge();
-  isMerged = true;
+  merging.isDone = true;
   await Promise.all(callers);
   expect(tries).toBeLessThan(1000);
   await store.close();
