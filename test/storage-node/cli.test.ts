@@ -323,6 +323,22 @@ test('a command that a running node may have done is not done again', async () =
   expect(JSON.parse(evicted.out)).toMatchObject({ bucket: 'c' });
 });
 
+test('scrub shows names of damaged objects without control characters', async () => {
+  const data = await temporaryDirectory();
+  const node = await openNode(data);
+  await node.createBucket('b');
+  const body = bytesOf(5_000);
+  await put(node, 'b', 'a\n\u001b[2J', body);
+  await node.close();
+  const path = join(data, 'volumes', 'volume-00000001.vol');
+  const volume = await readFile(path);
+  volume.writeUInt8(body[100]! ^ 1, volume.indexOf(body) + 100);
+  await writeFile(path, volume);
+  const { code, out } = await cli(['scrub', '--data', data]);
+  expect(code).toBe(1);
+  expect(out).toContain('("b/a\\n\\u001b[2J"): the bytes are not what was stored\n');
+});
+
 test('signals end the process unless a command asks for them', () => {
   const machine = new EventEmitter();
   const streams = { stdout: new FullDisk(), stderr: new FullDisk() };

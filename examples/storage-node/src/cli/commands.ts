@@ -1,4 +1,5 @@
 import type { Tell } from '../control/node-commands.ts';
+import { quoted } from '../node-errors.ts';
 import type { NodeFigures } from '../node-figures.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
 import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
@@ -94,7 +95,8 @@ export function scrub(
       );
       for (const damage of report.damages) {
         const { bucket, name, volume, offsetBytes, reason } = damage;
-        const whose = name === undefined ? '' : ` (${bucket ?? ''}/${name})`;
+        const path = `${bucket ?? ''}/${name ?? ''}`;
+        const whose = name === undefined ? '' : ` (${quoted(path)})`;
         io.out(`volume ${volume}, byte ${offsetBytes}${whose}: ${reason}\n`);
       }
     }
