@@ -37,7 +37,7 @@ function signingKey(secret: string, scope: string): Buffer {
 
 /**
  * A link to an object, of which only the host is signed, and what it says of the body. `target` has
- * no query.
+ * no query; further parameters are encoded.
  */
 export function presign(
   host: string,
@@ -45,6 +45,7 @@ export function presign(
   target: string,
   expiresS: number,
   contentSha256?: string,
+  further: readonly string[] = [],
 ): string {
   const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
   const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
@@ -55,7 +56,10 @@ export function presign(
     `X-Amz-Date=${time}`,
     `X-Amz-Expires=${expiresS}`,
     'X-Amz-SignedHeaders=host',
-  ].join('&');
+    ...further,
+  ]
+    .sort()
+    .join('&');
   const payload = contentSha256 ?? 'UNSIGNED-PAYLOAD';
   const canonical = [method, target, query, `host:${host}`, '', 'host', payload];
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical.join('\n'))}`;

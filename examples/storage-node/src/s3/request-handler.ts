@@ -83,6 +83,7 @@ export class RequestHandler {
     progress.operation = operation.name;
     const authenticated = authenticate(request, keys, settings.now());
     progress.accessKeyId = authenticated.accessKeyId;
+    request.joinHeadersOfQuery();
     const expected = request.header('x-amz-expected-bucket-owner');
     if (expected !== undefined && expected !== settings.owner.id) {
       throw new ProtocolError('AccessDenied');

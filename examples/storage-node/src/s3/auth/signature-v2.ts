@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
+import { joinedHeaders } from './headers-in-query.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
 import { assertNotSkewed, invalidTime, parseAmzTime } from './request-time.ts';
 import type { Authenticated } from './signature-v4.ts';
@@ -51,9 +52,11 @@ function canonicalResource(head: RequestHead, path: string): string {
   return covered.length === 0 ? path : `${path}?${covered.join('&')}`;
 }
 
+/** Whether they are headers or parameters of a link. */
 function canonicalAmzHeaders(head: RequestHead): string {
-  const names = [...head.headers.keys()].filter((name) => name.startsWith('x-amz-')).sort();
-  return names.map((name) => `${name}:${(head.headers.get(name) ?? '').trim()}\n`).join('');
+  const headers = joinedHeaders(head);
+  const names = [...headers.keys()].filter((name) => name.startsWith('x-amz-')).sort();
+  return names.map((name) => `${name}:${(headers.get(name) ?? '').trim()}\n`).join('');
 }
 
 /** Clients sign `/BUCKET/` for a bucket, whether or not they send the last slash. */

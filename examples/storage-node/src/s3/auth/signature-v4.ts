@@ -205,7 +205,7 @@ export function verifyPresignedV4(
   if (expiresS < 1 || expiresS > MAX_EXPIRES_S) {
     throw new ProtocolError(malformed, `X-Amz-Expires must be 1 to ${MAX_EXPIRES_S} seconds`);
   }
-  const inQuery = queryValue(head.query, 'X-Amz-Content-Sha256');
+  const inQuery = head.query.find(([name]) => name.toLowerCase() === 'x-amz-content-sha256')?.[1];
   const inHeader = head.headers.get('x-amz-content-sha256');
   const signedHeaders = parseSignedHeaders(field('SignedHeaders'), malformed);
   const signedDigest = signedHeaders.includes('x-amz-content-sha256') ? inHeader : undefined;

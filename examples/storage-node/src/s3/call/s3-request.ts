@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { joinedHeaders } from '../auth/headers-in-query.ts';
 import type { RequestHead } from '../auth/request-head.ts';
 import { parseQuery, type QueryPair, uriDecode } from '../auth/uri-text.ts';
 import type { S3Limits } from '../base/limits.ts';
@@ -10,17 +11,17 @@ export class S3Request implements RequestHead {
   readonly rawPath: string;
   readonly path: string;
   readonly query: readonly QueryPair[];
-  readonly headers: ReadonlyMap<string, string>;
   /** `undefined` for the service itself. */
   readonly bucket: string | undefined;
   /** `undefined` for a bucket. */
   readonly key: string | undefined;
   readonly #values: ReadonlyMap<string, string>;
+  #headers: ReadonlyMap<string, string>;
 
   /** @throws ProtocolError InvalidURI, KeyTooLongError, RequestHeaderSectionTooLarge */
   constructor(message: IncomingMessage, limits: S3Limits) {
     this.method = message.method ?? '';
-    this.headers = headersOf(message.rawHeaders, limits.maxHeaders);
+    this.#headers = headersOf(message.rawHeaders, limits.maxHeaders);
     const target = targetOf(message.url ?? '');
     const mark = target.indexOf('?');
     this.rawPath = mark < 0 ? target : target.slice(0, mark);
@@ -42,8 +43,23 @@ export class S3Request implements RequestHead {
     return this.#values.get(name);
   }
 
+  /** As received, until `joinHeadersOfQuery`. */
+  get headers(): ReadonlyMap<string, string> {
+    return this.#headers;
+  }
+
   header(name: string): string | undefined {
-    return this.headers.get(name);
+    return this.#headers.get(name);
+  }
+
+  /**
+   * From then on, the `x-amz-` parameters of the query count as headers. Called when the signature
+   * has been verified, because it distinguishes the two.
+   *
+   * @throws ProtocolError InvalidArgument
+   */
+  joinHeadersOfQuery(): void {
+    this.#headers = joinedHeaders(this);
   }
 }
 
