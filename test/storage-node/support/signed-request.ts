@@ -106,6 +106,18 @@ export function signHeaders(host: string, asked: SignedRequest): Record<string, 
   return headers;
 }
 
+/** A signed request as it is sent. Its body is text. */
+export function requestText(
+  url: string,
+  asked: SignedRequest & { readonly body?: string },
+): string {
+  const { method, target, body = '' } = asked;
+  const length = body === '' ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+  const headers = { ...signHeaders(new URL(url).host, asked), ...length };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+}
+
 export async function send(url: string, asked: SignedRequest): Promise<Answer> {
   const { host } = new URL(url);
   const outgoing = request(`${url}${asked.target}`, {

@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { ObjectNode } from '../object-node.ts';
 import type { AccessKeys } from './auth/access-keys.ts';
 import { authenticate } from './auth/authenticate.ts';
+import { endAfterError } from './client-error.ts';
+import { Connections } from './connections.ts';
 import { operationOf } from './dispatch.ts';
 import { causeText, protocolErrorOf } from './call/error-mapping.ts';
 import type { PaceKeeper } from './pace-keeper.ts';
@@ -45,6 +48,7 @@ interface Progress {
 /** Handles requests: head, signature, operation, response, log. */
 export class RequestHandler {
   readonly #parts: HandlerParts;
+  readonly #connections = new Connections();
   #count = 0;
 
   constructor(parts: HandlerParts) {
@@ -66,10 +70,21 @@ export class RequestHandler {
       operation: 'Unknown',
     };
     stats.inFlight++;
-    response.once('close', () => this.#finish(message, response, progress));
-    this.#run(message, response, progress).catch((error: unknown) => {
-      this.#refuse(error, message, progress);
+    this.#connections.add({
+      message,
+      response,
+      run: () => {
+        this.#run(message, response, progress).catch((error: unknown) => {
+          this.#refuse(error, message, progress);
+        });
+      },
+      finish: () => this.#finish(message, response, progress),
     });
+  }
+
+  /** An error of a connection, or bytes that are no request. Ends the connection. */
+  clientFailed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    endAfterError(error, socket, this.#connections.current(socket));
   }
 
   async #run(

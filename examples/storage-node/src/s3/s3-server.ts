@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ObjectNode } from '../object-node.ts';
 import { type AccessKey, AccessKeys } from './auth/access-keys.ts';
 import { limitsOf, type S3Limits } from './base/limits.ts';
@@ -48,6 +49,8 @@ export class S3Server {
   readonly #pace: PaceKeeper;
   readonly #keys: AccessKeys;
   readonly #timer: NodeJS.Timeout;
+  /** TCP connections, also those whose TLS handshake is not done. */
+  readonly #sockets = new Set<Duplex>();
 
   constructor(node: ObjectNode, options: S3ServerOptions) {
     this.limits = limitsOf(options.limits);
@@ -72,27 +75,33 @@ export class S3Server {
       idPrefix: randomBytes(4).toString('hex').toUpperCase(),
       ...(options.log !== undefined && { log: options.log }),
     });
-    const onRequest = (message: IncomingMessage, response: ServerResponse): void => {
-      handler.handle(message, response);
-    };
     const { maxHeaderBytes, headersTimeoutMs } = this.limits;
     const common = {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
       // A large body may take hours: its pace is checked instead.
       requestTimeout: 0,
-      connectionsCheckingInterval: PACE_CHECK_MS,
+      connectionsCheckingInterval: Math.min(PACE_CHECK_MS, headersTimeoutMs),
     };
     this.#server =
       tls === undefined
-        ? createServer(common, onRequest)
-        : createTlsServer({ ...common, cert: tls.certificate, key: tls.key }, onRequest);
-    this.#configure(onRequest);
+        ? createServer(common)
+        : createTlsServer({
+            ...common,
+            handshakeTimeout: headersTimeoutMs,
+            cert: tls.certificate,
+            key: tls.key,
+          });
+    this.#configure(handler);
     this.#timer = setInterval(() => this.#pace.check(), PACE_CHECK_MS).unref();
   }
 
-  #configure(onRequest: (message: IncomingMessage, response: ServerResponse) => void): void {
+  #configure(handler: RequestHandler): void {
     const server = this.#server;
+    const onRequest = (message: IncomingMessage, response: ServerResponse): void => {
+      handler.handle(message, response);
+    };
+    server.on('request', onRequest);
     // The response may be a refusal, and then the body need not be sent.
     server.on('checkContinue', onRequest);
     // Other expectations are ignored, as in S3; by default Node answers 417.
@@ -102,16 +111,16 @@ export class S3Server {
     server.maxHeadersCount = 0;
     server.maxConnections = this.limits.maxConnections;
     server.setTimeout(this.limits.idleTimeoutMs);
-    server.on('connection', (socket) => {
+    server.on('connection', (socket: Duplex) => {
       this.stats.connections++;
-      socket.once('close', () => this.stats.connections--);
+      this.#sockets.add(socket);
+      socket.once('close', () => {
+        this.stats.connections--;
+        this.#sockets.delete(socket);
+      });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      const isTooLong = error.code === 'HPE_HEADER_OVERFLOW';
-      const line = isTooLong ? '431 Request Header Fields Too Large' : '400 Bad Request';
-      if (socket.writable && error.code !== 'ECONNRESET') {
-        socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-      } else socket.destroy();
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+      handler.clientFailed(error, socket);
     });
   }
 
@@ -154,10 +163,16 @@ export class S3Server {
     this.#server.closeIdleConnections();
     // Kept-alive connections become idle one by one, as their requests end.
     const idle = setInterval(() => this.#server.closeIdleConnections(), 50);
-    const grace = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    const grace = setTimeout(() => this.#destroyConnections(), graceMs);
     await closed;
     clearInterval(idle);
     clearTimeout(grace);
+  }
+
+  /** Node's own list has no connection whose TLS handshake is not done. */
+  #destroyConnections(): void {
+    this.#server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

@@ -15,7 +15,7 @@ export interface S3Limits {
   /** Of every part except the last. */
   readonly minPartBytes: number;
   readonly maxConnections: number;
-  /** From the first byte of a request to the end of its headers. */
+  /** From the first byte of a request to the end of its headers; also of a TLS handshake. */
   readonly headersTimeoutMs: number;
   /** A connection without a byte in either direction for this long is closed. */
   readonly idleTimeoutMs: number;

@@ -1,0 +1,170 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import type { ObjectInfo } from '../../../examples/storage-node/src/object-node.ts';
+import {
+  createS3Server,
+  type S3ServerOptions,
+} from '../../../examples/storage-node/src/s3/s3-server.ts';
+import { MemoryNode, md5Hex } from '../support/memory-node.ts';
+import { expectSame } from '../support/nodes.ts';
+import { openWorld } from '../support/s3-world.ts';
+import { KEY, requestText } from '../support/signed-request.ts';
+
+const GET = { method: 'GET', target: '/bucket/key' };
+
+async function open(options: Partial<S3ServerOptions> = {}, node = new MemoryNode()) {
+  await node.createBucket('bucket');
+  const world = await openWorld(options, node);
+  onTestFinished(() => world.close());
+  return { world, node, url: world.url };
+}
+
+async function store(node: MemoryNode, bytes: Uint8Array): Promise<void> {
+  const describe = () => ({ etag: md5Hex(bytes), meta: { headers: {} } });
+  await node.put('bucket', 'key', [bytes], { describe });
+}
+
+async function connected(url: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Reads until the server closes the connection. */
+async function readAll(socket: Socket): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  socket.on('data', (piece: Buffer) => pieces.push(piece));
+  if (!socket.closed) await once(socket, 'close');
+  return Buffer.concat(pieces);
+}
+
+test('requests that are sent at once run one after another', async () => {
+  const { url, world } = await open();
+  const socket = await connected(url);
+  const target = '/bucket/key';
+  socket.write(
+    requestText(url, { method: 'PUT', target, body: 'stored' }) +
+      requestText(url, GET) +
+      requestText(url, { method: 'DELETE', target }) +
+      requestText(url, { ...GET, headers: { connection: 'close' } }),
+  );
+  const answers = await text(socket);
+  expect(answers.match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(['200', '200', '204', '404']);
+  expect(answers).toContain('\r\n\r\nstored');
+  await expect.poll(() => world.entries.map(({ status }) => status)).toEqual([200, 200, 204, 404]);
+});
+
+test('no request of a connection that has closed stays unfinished', async () => {
+  const { url, world, node } = await open();
+  await store(node, Buffer.alloc(30_000_000));
+  const socket = await connected(url);
+  socket.write(requestText(url, GET).repeat(3));
+  await once(socket, 'readable');
+  socket.destroy();
+  await expect.poll(() => world.entries.map(({ status }) => status)).toEqual([499, 499, 499]);
+  expect([world.server.stats.inFlight, node.openReaders]).toEqual([0, 0]);
+});
+
+test('a request behind one that ends the connection is not run', async () => {
+  const { url, world, node } = await open();
+  await store(node, Buffer.from('stays'));
+  const socket = await connected(url);
+  const remove = { method: 'DELETE', target: '/bucket/key' };
+  const last = { ...GET, headers: { connection: 'close' } };
+  socket.write(requestText(url, last) + requestText(url, remove));
+  expect(await text(socket)).toMatch(/^HTTP\/1\.1 200 .*stays$/s);
+  await expect.poll(() => world.entries.map(({ status }) => status)).toEqual([200, 499]);
+  expect(await node.info('bucket', 'key')).toBeDefined();
+});
+
+test('a client that sends too many requests before it has responses is disconnected', async () => {
+  const { url, world } = await open();
+  const socket = await connected(url);
+  socket.write(requestText(url, GET).repeat(100));
+  await readAll(socket);
+  await expect.poll(() => world.server.stats.inFlight).toBe(0);
+});
+
+test('bytes that are no request put nothing into a response that is being sent', async () => {
+  const { url, world, node } = await open();
+  await store(node, Buffer.alloc(30_000_000, 'x'));
+  const socket = await connected(url);
+  socket.write(requestText(url, GET));
+  await once(socket, 'readable');
+  socket.write('\0garbage\r\n\r\n');
+  await expect.poll(() => world.entries.at(-1)?.status).toBe(499);
+  const received = await readAll(socket);
+  const body = received.subarray(received.indexOf('\r\n\r\n') + 4);
+  expect(body.length).toBeGreaterThan(0);
+  expectSame(body, Buffer.alloc(body.length, 'x'));
+});
+
+/** Its writes wait until the test lets them go on. */
+class HeldNode extends MemoryNode {
+  release = (): void => {};
+
+  override async put(...args: Parameters<MemoryNode['put']>): Promise<ObjectInfo> {
+    const object = await super.put(...args);
+    await new Promise<void>((resolve) => (this.release = resolve));
+    return object;
+  }
+}
+
+test('bytes that are no request are not answered in place of a request before them', async () => {
+  const node = new HeldNode();
+  const { url, world } = await open({}, node);
+  const socket = await connected(url);
+  const put = { method: 'PUT', target: '/bucket/key', body: 'stored' };
+  socket.write(`${requestText(url, put)}garbage\r\n\r\n`);
+  expect((await readAll(socket)).toString()).toBe('');
+  await expect.poll(() => world.entries.at(-1)?.status).toBe(499);
+  node.release();
+});
+
+test.each([
+  ['nonsense', 'nonsense\r\n\r\n', 400],
+  ['headers that are too long', `GET / HTTP/1.1\r\na: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
+  [
+    'extensions of a chunk that are too long',
+    `PUT / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5;${'x'.repeat(20_000)}`,
+    413,
+  ],
+  ['headers that do not end', 'DELETE /bucket/key HTTP/1.1\r\nhost: x\r\n', 408],
+])('%s: the status says so, and the connection ends', async (_, sent, status) => {
+  const { url } = await open(status === 408 ? { limits: { headersTimeoutMs: 50 } } : {});
+  const socket = await connected(url);
+  socket.write(sent);
+  const line = new RegExp(`^HTTP/1\\.1 ${status} `);
+  expect((await readAll(socket)).toString()).toMatch(line);
+});
+
+/** Enough for connections that never get as far as the certificate. */
+const NO_CERTIFICATE = { certificate: '', key: '' };
+
+async function openTls(headersTimeoutMs: number) {
+  const server = createS3Server(new MemoryNode(), {
+    keys: [KEY],
+    tls: NO_CERTIFICATE,
+    limits: { headersTimeoutMs },
+  });
+  return { server, url: await server.listen() };
+}
+
+test('a connection that does not finish its TLS handshake is closed', async () => {
+  const { server, url } = await openTls(50);
+  await readAll(await connected(url));
+  await expect.poll(() => server.stats.connections).toBe(0);
+  await server.close(0);
+});
+
+test('a connection in its TLS handshake does not outlast the grace period of a stop', async () => {
+  const { server, url } = await openTls(3_600_000);
+  const socket = await connected(url);
+  await expect.poll(() => server.stats.connections).toBe(1);
+  await server.close(0);
+  await readAll(socket);
+});
