@@ -87,6 +87,37 @@ test.each([
   expect(await ask(method, target)).toMatchObject({ status, code });
 });
 
+test('a sub-resource that a method does not have is not taken for the plain operation', async () => {
+  const { ask, node } = await open();
+  await node.createBucket('empty');
+  await ask('PUT', '/bucket/key', { body: 'stays' });
+  const refused = async (method: string, path: string, ...keys: string[]): Promise<void> => {
+    for (const key of keys) {
+      const body = method === 'PUT' ? '<Other/>' : '';
+      const answer = await ask(method, `${path}?${key}=`, { body });
+      expect(answer, `${method} ${path}?${key}`).toMatchObject({
+        status: 501,
+        code: 'NotImplemented',
+      });
+    }
+  };
+  await refused('DELETE', '/empty', 'metadataTable', 'metadataConfiguration', 'uploads', 'acl');
+  await refused('DELETE', '/empty', 'versions', 'location', 'uploadId', 'partNumber');
+  expect(node.bucket('empty')).toBeDefined();
+  await refused('PUT', '/new', 'abac', 'metadataInventoryTable', 'uploads');
+  expect(node.bucket('new')).toBeUndefined();
+  await refused('PUT', '/bucket/key', 'attributes', 'uploads', 'encryption', 'ofTheFuture');
+  await refused('DELETE', '/bucket/key', 'acl', 'attributes', 'uploads');
+  for (const method of ['PUT', 'DELETE']) {
+    const part = await ask(method, '/bucket/key?partNumber=1');
+    expect(part).toMatchObject({ status: 400, code: 'InvalidArgument' });
+  }
+  expect((await ask('GET', '/bucket/key')).body).toBe('stays');
+  // S3 ignores other parameters; they have a value.
+  const put = await ask('PUT', '/bucket/key?colour=blue&x-id=PutObject', { body: 'new' });
+  expect(put.status).toBe(200);
+});
+
 test.each([
   [{ 'x-amz-server-side-encryption': 'AES256' }, 'NotImplemented'],
   [{ 'x-amz-object-lock-mode': 'COMPLIANCE' }, 'NotImplemented'],

@@ -168,6 +168,41 @@ async function putPart(call: S3Call): Promise<void> {
   await (isCopy ? uploadPartCopy(call) : uploadPart(call));
 }
 
+/** Sub-resources of any method, and what goes with one. */
+const SUB_RESOURCES: ReadonlySet<string> = new Set([
+  'partNumber',
+  ...[BUCKET_METHODS, OBJECT_METHODS].flatMap((methods) =>
+    Object.values(methods).flatMap(({ byKey }) => [...byKey.keys()]),
+  ),
+]);
+
+/** Methods that change something: as another operation, they would change something else. */
+const CHANGING: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
+
+/** Parameters of signatures, headers of links, and names that belong to no operation. */
+const OF_ANY_REQUEST =
+  /^(?:x-id|versionId|AWSAccessKeyId|Expires|Signature|[xX]-[aA][mM][zZ]-.*)$/s;
+
+/**
+ * Why a request that changes something is refused because of its query. A sub-resource that this
+ * node does not know has no value, and must not be taken for the plain operation. Other unknown
+ * parameters have one, and are ignored, as in S3.
+ */
+function refusalOf(request: S3Request, { byKey }: Method): ProtocolError | undefined {
+  const isOfPart = request.key !== undefined && request.queryValue('uploadId') !== undefined;
+  for (const [name, value] of request.query) {
+    if (byKey.has(name) || OF_ANY_REQUEST.test(name)) continue;
+    if (name === 'partNumber' && isOfPart) continue;
+    if (name === 'partNumber' && request.key !== undefined) {
+      return new ProtocolError('InvalidArgument', 'partNumber needs an uploadId');
+    }
+    if (value !== '' && !SUB_RESOURCES.has(name)) continue;
+    const text = `?${name} is not implemented for ${request.method}`;
+    return new ProtocolError('NotImplemented', text);
+  }
+  return undefined;
+}
+
 /**
  * The operation of a request: by method, by the resource in its path, and by the keys of its query.
  */
@@ -180,6 +215,12 @@ export function operationOf(request: S3Request): S3Operation {
   const methods = request.key === undefined ? BUCKET_METHODS : OBJECT_METHODS;
   const method = methods[request.method];
   if (method === undefined) return NOT_ALLOWED;
+  const refusal = CHANGING.has(request.method) ? refusalOf(request, method) : undefined;
+  if (refusal !== undefined) {
+    return operation(refusal.code, () => {
+      throw refusal;
+    });
+  }
   for (const [key, found] of method.byKey) {
     if (request.queryValue(key) !== undefined) return found;
   }
