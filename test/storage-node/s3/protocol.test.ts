@@ -219,20 +219,33 @@ test('what a link says of the body binds its holder; a link that says nothing ta
   }
 });
 
+/** It is full, and notices that before it reads a body. */
+class FullFromTheStart extends MemoryNode {
+  override async put(): Promise<ObjectInfo> {
+    throw new NoSpaceError(1, 0);
+  }
+}
+
 test('100 Continue is sent only when the body is wanted; other expectations are ignored', async () => {
   const { world } = await open();
-  const ask = async (target: string, expect_: string): Promise<[number, boolean]> => {
+  const full = await open({}, new FullFromTheStart());
+  const body = Buffer.alloc(200_000);
+  const ask = async (
+    target: string,
+    expect_: string,
+    { url } = world,
+  ): Promise<[number, boolean]> => {
     const asked = { method: 'PUT', target, contentSha256: 'UNSIGNED-PAYLOAD' };
-    const signed = signHeaders(new URL(world.url).host, asked);
-    const headers = { ...signed, expect: expect_, 'content-length': '5' };
-    const outgoing = request(world.url + target, { method: 'PUT', headers });
+    const signed = signHeaders(new URL(url).host, asked);
+    const headers = { ...signed, expect: expect_, 'content-length': String(body.length) };
+    const outgoing = request(url + target, { method: 'PUT', headers });
     let isContinued = false;
     outgoing.on('continue', () => {
       isContinued = true;
-      outgoing.end('hello');
+      outgoing.end(body);
     });
     outgoing.flushHeaders();
-    if (expect_ !== '100-continue') outgoing.end('hello');
+    if (expect_ !== '100-continue') outgoing.end(body);
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     const { status } = await answerOf(response);
     outgoing.destroy();
@@ -240,6 +253,7 @@ test('100 Continue is sent only when the body is wanted; other expectations are 
   };
   expect(await ask('/bucket/key', '100-continue')).toEqual([200, true]);
   expect(await ask('/none/key', '100-continue')).toEqual([404, false]);
+  expect(await ask('/bucket/key', '100-continue', full.world)).toEqual([507, false]);
   expect(await ask('/bucket/key', '200-ok')).toEqual([200, false]);
 });
 

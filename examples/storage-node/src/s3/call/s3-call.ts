@@ -61,17 +61,23 @@ export class S3Call {
     return planPayload(this.request.headers, this.#parts.authenticated);
   }
 
-  /** Called once: starts to read the body, and sends `100 Continue` if the client waits for it. */
+  /**
+   * Called once. A client that waits for `100 Continue` gets it with the first read, so that the
+   * node can refuse a large body before it is sent.
+   */
   body(
     plan: PayloadPlan,
     further: readonly ChecksumAlgorithm[] = [],
     maxBytes: number = this.settings.limits.maxObjectBytes,
   ): RequestBody {
     const { message, response } = this.#parts;
-    const reader = new BodyReader(message, this.settings.now);
+    const isAwaited = message.headers.expect?.toLowerCase() === '100-continue';
+    const request = (): void => {
+      if (isAwaited) response.writeContinue();
+    };
+    const reader = new BodyReader(message, this.settings.now, request);
     const body = new RequestBody(reader, plan, maxBytes, further);
     this.reader = reader;
-    if (message.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
     return body;
   }
 

@@ -16,6 +16,7 @@ export type BodySource = Readable & { readonly complete: boolean };
 export class BodyReader {
   readonly #source: BodySource;
   readonly #now: () => number;
+  #request: (() => void) | undefined;
   #waiting = new JoinedPieces();
   #waitingBytes = 0;
   #isEnded = false;
@@ -25,9 +26,11 @@ export class BodyReader {
   #waitsSinceMs: number | undefined;
   receivedBytes = 0;
 
-  constructor(source: BodySource, now: () => number) {
+  /** `request` is called once, before the first read: then the client may send. */
+  constructor(source: BodySource, now: () => number, request?: () => void) {
     this.#source = source;
     this.#now = now;
+    this.#request = request;
     source.on('data', (bytes: Uint8Array) => this.#take(bytes));
     source.once('end', () => this.#settle());
     source.once('error', () => this.fail(new ClientGoneError()));
@@ -45,6 +48,8 @@ export class BodyReader {
 
   /** `undefined` at the end. @throws ClientGoneError, or the error passed to `fail`. */
   async next(): Promise<Uint8Array | undefined> {
+    this.#request?.();
+    this.#request = undefined;
     for (;;) {
       const bytes = this.#waiting.shift();
       if (bytes !== undefined) {
@@ -71,6 +76,7 @@ export class BodyReader {
   fail(error: Error): void {
     if (this.#isEnded || this.#failure !== undefined) return;
     this.#failure = error;
+    this.#request = undefined;
     this.#waiting = new JoinedPieces();
     this.#waitingBytes = 0;
     this.#source.resume();
