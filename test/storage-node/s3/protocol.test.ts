@@ -363,7 +363,7 @@ test('limits are validated when the server is created', async () => {
 
 test("a client that sends slowly is cut off; the node's own time does not count", async () => {
   let nowMs = Date.now();
-  const { world } = await open({ now: () => nowMs });
+  const { world } = await open({ monotonicMs: () => nowMs });
   const target = '/bucket/slow';
   const asked = { method: 'PUT', target, contentSha256: 'UNSIGNED-PAYLOAD' };
   const signed = signHeaders(new URL(world.url).host, asked);

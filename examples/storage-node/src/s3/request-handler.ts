@@ -60,7 +60,7 @@ export class RequestHandler {
     const { settings, stats } = this.#parts;
     const requestId =
       this.#parts.idPrefix + (this.#count++).toString(16).padStart(8, '0').toUpperCase();
-    const reply = new Reply(response, message.method === 'HEAD', settings.now, requestId);
+    const reply = new Reply(response, message.method === 'HEAD', settings.monotonicMs, requestId);
     const progress: Progress = {
       requestId,
       atMs: settings.now(),
@@ -147,7 +147,8 @@ export class RequestHandler {
 
   #finish(message: IncomingMessage, response: ServerResponse, progress: Progress): void {
     const { stats, log } = this.#parts;
-    const { error, call, accessKeyId, reply } = progress;
+    const { call, accessKeyId, reply } = progress;
+    const error = progress.error ?? call?.failure;
     const cause = error === undefined ? undefined : causeText(error);
     stats.inFlight--;
     const entry: AccessEntry = {

@@ -34,6 +34,11 @@ export interface S3ServerOptions {
   readonly region?: string;
   /** Returns milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
+  /**
+   * Returns milliseconds since any moment, and never goes back; the pace of clients is measured by
+   * it. Default `performance.now`.
+   */
+  readonly monotonicMs?: () => number;
 }
 
 const PACE_CHECK_MS = 5000;
@@ -65,6 +70,7 @@ export class S3Server {
       region: options.region ?? 'us-east-1',
       owner: ownerOf(options.keys),
       now: options.now ?? Date.now,
+      monotonicMs: options.monotonicMs ?? (() => performance.now()),
     };
     const handler = new RequestHandler({
       node,

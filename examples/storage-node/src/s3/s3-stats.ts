@@ -10,7 +10,7 @@ export interface AccessEntry {
   readonly path: string;
   /**
    * 499 if the client disconnected before it had the response; the status of `error` if that
-   * occurred after the head of the response.
+   * occurred after the head of the response, or for one of the objects of a DeleteObjects.
    */
   readonly status: number;
   /** S3 error code. */

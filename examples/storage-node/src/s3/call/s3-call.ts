@@ -18,6 +18,8 @@ export interface S3Settings {
   readonly owner: { readonly id: string; readonly displayName: string };
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Milliseconds since any moment; a step of the system's clock does not change it. */
+  readonly monotonicMs: () => number;
 }
 
 export interface S3CallParts {
@@ -39,6 +41,8 @@ export class S3Call {
   readonly #parts: S3CallParts;
   /** Set once the body is being read. */
   reader: BodyReader | undefined;
+  /** For the log: an error of the node for one of the objects, in a response with status 200. */
+  failure: ProtocolError | undefined;
 
   constructor(parts: S3CallParts) {
     this.node = parts.node;
@@ -75,7 +79,7 @@ export class S3Call {
     const request = (): void => {
       if (isAwaited) response.writeContinue();
     };
-    const reader = new BodyReader(message, this.settings.now, request);
+    const reader = new BodyReader(message, this.settings.monotonicMs, request);
     const body = new RequestBody(reader, plan, maxBytes, further);
     this.reader = reader;
     return body;

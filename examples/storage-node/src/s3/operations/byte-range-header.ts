@@ -8,7 +8,8 @@ import { ProtocolError } from '../base/protocol-error.ts';
  * @throws ProtocolError InvalidRange if it contains no byte of the object.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | undefined {
-  const match = /^bytes\s*=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/i.exec(header ?? '');
+  // Positions of any length: some clients send 2^64 - 1 for the end.
+  const match = /^bytes\s?=\s?(\d*)\s?-\s?(\d*)\s?$/i.exec(header ?? '');
   const [, first = '', last = ''] = match ?? [];
   if (match === null || (first === '' && last === '')) return undefined;
   if (first !== '' && last !== '' && Number(first) > Number(last)) return undefined;

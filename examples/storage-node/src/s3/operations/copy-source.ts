@@ -38,6 +38,10 @@ export async function openCopySource(
   // Received as Latin-1; names are UTF-8.
   const header = call.request.header('x-amz-copy-source') ?? '';
   const { bucket, key } = parseCopySource(Buffer.from(header, 'latin1').toString('utf8'));
+  const owner = call.request.header('x-amz-source-expected-bucket-owner');
+  if (owner !== undefined && owner !== call.settings.owner.id) {
+    throw new ProtocolError('AccessDenied');
+  }
   const wanted = (source: ObjectInfo): ByteRange | undefined => {
     judgeCopySource(call.request, source);
     return rangeOf(source);

@@ -40,7 +40,9 @@ async function deleteOne(call: S3Call, one: Deletion, isQuiet: boolean): Promise
     await deleteUnder(call, one.key, one);
     return isQuiet ? '' : element('Deleted', textElement('Key', one.key) + version);
   } catch (error) {
-    const { code, message } = protocolErrorOf(error);
+    const told = protocolErrorOf(error);
+    if (told.status >= 500) call.failure ??= told;
+    const { code, message } = told;
     return element(
       'Error',
       textElement('Key', one.key) +

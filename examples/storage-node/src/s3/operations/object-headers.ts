@@ -89,7 +89,7 @@ export function quotedEtag({ etag }: { readonly etag: string }): string {
   return `"${etag}"`;
 }
 
-/** The headers of every response about an object, including 304. */
+/** The headers of every response about an object. */
 export function validators(object: ObjectInfo): ReplyHeaders {
   return { etag: quotedEtag(object), 'last-modified': httpTime(object.modifiedMs) };
 }
@@ -115,6 +115,14 @@ const OVERRIDES = new Map([
   ['response-content-language', 'content-language'],
   ['response-expires', 'expires'],
 ]);
+
+const OF_NOT_MODIFIED = new Set(['etag', 'last-modified', 'cache-control', 'expires']);
+
+/** The headers of a 304: those of the object that a cache needs. */
+export function notModifiedHeaders(call: S3Call, details: ObjectDetails): ReplyHeaders {
+  const headers = Object.entries(objectHeaders(call, details));
+  return Object.fromEntries(headers.filter(([name]) => OF_NOT_MODIFIED.has(name)));
+}
 
 /** Headers of a GET or HEAD, except length and range. */
 export function objectHeaders(call: S3Call, details: ObjectDetails): ReplyHeaders {

@@ -2,12 +2,17 @@ import type { Condition, ObjectInfo } from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Request } from '../call/s3-request.ts';
 
-/** The ETags of a header, without quotes; clients also send them unquoted. */
-function parseEtags(text: string): '*' | string[] {
+/**
+ * The ETags of a header, without quotes; clients also send them unquoted. In a strong comparison,
+ * which `If-Match` demands, a weak ETag matches nothing.
+ */
+function parseEtags(text: string, comparison: 'weak' | 'strong' = 'weak'): '*' | string[] {
   if (text.trim() === '*') return '*';
   return text
     .split(',')
-    .map((one) => one.trim().replace(/^W\//, '').replaceAll('"', ''))
+    .map((one) => one.trim())
+    .filter((one) => comparison === 'weak' || !one.startsWith('W/'))
+    .map((one) => one.replace(/^W\//, '').replaceAll('"', ''))
     .filter((one) => one !== '');
 }
 
@@ -29,7 +34,7 @@ function judge(
   const ifMatch = header('if-match');
   const ifNoneMatch = header('if-none-match');
   if (ifMatch !== undefined) {
-    if (!matches(parseEtags(ifMatch), object.etag)) return 'failed';
+    if (!matches(parseEtags(ifMatch, 'strong'), object.etag)) return 'failed';
   } else {
     const since = secondsOf(header('if-unmodified-since'));
     if (since !== undefined && modified > since) return 'failed';
@@ -70,7 +75,7 @@ export function writeCondition(request: S3Request): Condition | undefined {
   const ifNoneMatch = request.header('if-none-match');
   if (ifMatch === undefined && ifNoneMatch === undefined) return undefined;
   return {
-    ...(ifMatch !== undefined && { ifMatch: parseEtags(ifMatch) }),
+    ...(ifMatch !== undefined && { ifMatch: parseEtags(ifMatch, 'strong') }),
     ...(ifNoneMatch !== undefined && { ifNoneMatch: parseEtags(ifNoneMatch) }),
   };
 }

@@ -11,7 +11,7 @@ import { ProtocolError } from '../base/protocol-error.ts';
 import type { ReplyHeaders } from '../call/reply.ts';
 import type { S3Call } from '../call/s3-call.ts';
 import { parseRange } from './byte-range-header.ts';
-import { checksumHeaders, objectHeaders, validators } from './object-headers.ts';
+import { checksumHeaders, notModifiedHeaders, objectHeaders } from './object-headers.ts';
 import { isUnchanged, judgeRead } from './preconditions.ts';
 
 interface Selection {
@@ -48,7 +48,8 @@ function selectPart(text: string, details: ObjectDetails): Selection {
   const { parts } = details;
   if (parts === undefined) {
     if (number > 1) throw new ProtocolError('InvalidPartNumber');
-    return { range: undefined, checked: details.meta, headers: {} };
+    const range = { startBytes: 0, endBytes: details.sizeBytes };
+    return { range, checked: details.meta, headers: {} };
   }
   let startBytes = 0;
   for (const part of parts) {
@@ -76,7 +77,13 @@ function rangeOf({ request }: S3Call, object: ObjectInfo): ByteRange | undefined
 
 function select(call: S3Call, details: ObjectDetails): Selection {
   const partNumber = call.request.queryValue('partNumber');
-  if (partNumber !== undefined) return selectPart(partNumber, details);
+  if (partNumber !== undefined) {
+    if (call.request.header('range') !== undefined) {
+      const text = 'Cannot specify both Range header and partNumber query parameter';
+      throw new ProtocolError('InvalidRequest', text);
+    }
+    return selectPart(partNumber, details);
+  }
   const range = rangeOf(call, details);
   return { range, checked: range === undefined ? details.meta : undefined, headers: {} };
 }
@@ -95,7 +102,7 @@ async function read(call: S3Call, withBody: boolean): Promise<void> {
   try {
     const { details } = reader;
     if (judgeRead(call.request, details) === 'not-modified') {
-      call.reply.empty(304, validators(details));
+      call.reply.empty(304, notModifiedHeaders(call, details));
       return;
     }
     const { range, checked, headers: further } = select(call, details);
