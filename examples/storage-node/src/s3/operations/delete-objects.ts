@@ -9,6 +9,9 @@ import { deleteUnder } from './write-object.ts';
 /** This many concurrent deletes share syncs of the node without filling its queues. */
 const AT_ONCE = 64;
 
+/** S3 has six for an object. */
+const ELEMENTS_OF_DELETION = 10;
+
 interface Deletion {
   readonly key: string;
   readonly versionId: string | undefined;
@@ -54,9 +57,11 @@ async function deleteOne(call: S3Call, one: Deletion, isQuiet: boolean): Promise
 }
 
 export async function deleteObjects(call: S3Call): Promise<void> {
-  const root = readXml(await call.xmlBody(), 'Delete');
+  const { maxDeletes } = call.settings.limits;
+  const mostElements = ELEMENTS_OF_DELETION * (maxDeletes + 1);
+  const root = readXml(await call.xmlBody(), 'Delete', mostElements);
   const objects = root.children.get('Object') ?? [];
-  if (objects.length === 0 || objects.length > call.settings.limits.maxDeletes) {
+  if (objects.length === 0 || objects.length > maxDeletes) {
     throw new ProtocolError('MalformedXML');
   }
   const isQuiet = childText(root, 'Quiet')?.trim() === 'true';

@@ -10,8 +10,14 @@ interface OpenElement {
   /** With its prefix, which the end tag must repeat. */
   readonly tag: string;
   text: string;
-  readonly children: Map<string, XmlElement[]>;
+  children: Map<string, XmlElement[]>;
 }
+
+/** Shared, because most elements have none. It stays empty. */
+const NO_CHILDREN = new Map<string, XmlElement[]>();
+
+/** Ten thousand parts with a number, an ETag and all checksums have 80,001. */
+const MOST_ELEMENTS = 100_000;
 
 /** S3 requests have four levels. */
 const MAX_DEPTH = 16;
@@ -57,10 +63,12 @@ class XmlScan {
   readonly #source: string;
   #at = 0;
   readonly #open: OpenElement[] = [];
+  #elementsLeft: number;
   #root: { name: string; element: XmlElement } | undefined;
 
-  constructor(source: string) {
+  constructor(source: string, mostElements: number) {
     this.#source = source;
+    this.#elementsLeft = mostElements;
   }
 
   run(): { name: string; element: XmlElement } {
@@ -114,7 +122,8 @@ class XmlScan {
 
   #begin(tag: string): void {
     if (this.#open.length >= MAX_DEPTH || this.#root !== undefined) throw malformed();
-    this.#open.push({ tag, text: '', children: new Map() });
+    if (this.#elementsLeft-- === 0) throw malformed();
+    this.#open.push({ tag, text: '', children: NO_CHILDREN });
   }
 
   #end(tag: string): void {
@@ -127,13 +136,18 @@ class XmlScan {
       return;
     }
     const siblings = parent.children.get(name);
-    if (siblings === undefined) parent.children.set(name, [element]);
-    else siblings.push(element);
+    if (siblings !== undefined) siblings.push(element);
+    else if (parent.children === NO_CHILDREN) parent.children = new Map([[name, [element]]]);
+    else parent.children.set(name, [element]);
   }
 }
 
 /** The root element of a request's body. @throws ProtocolError MalformedXML */
-export function readXml(bytes: Uint8Array, root: string): XmlElement {
+export function readXml(
+  bytes: Uint8Array,
+  root: string,
+  mostElements: number = MOST_ELEMENTS,
+): XmlElement {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -141,7 +155,7 @@ export function readXml(bytes: Uint8Array, root: string): XmlElement {
     throw malformed(error);
   }
   // XML line ends become one character; a reference to a carriage return stays.
-  const { name, element } = new XmlScan(text.replaceAll(/\r\n?/g, '\n')).run();
+  const { name, element } = new XmlScan(text.replaceAll(/\r\n?/g, '\n'), mostElements).run();
   if (name !== root) throw malformed();
   return element;
 }
