@@ -214,6 +214,30 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '  if (inHeader !== signed) return inHeader ?? signed;',
     test: 'test/storage-node/s3/protocol.test.ts',
   },
+  'the headers in the query of a link are ignored': {
+    file: 'examples/storage-node/src/s3/request-handler.ts',
+    find: '    request.joinHeadersOfQuery();\n',
+    replace: '',
+    test: 'test/storage-node/s3/links.test.ts',
+  },
+  'a request overtakes the one before it on its connection': {
+    file: 'examples/storage-node/src/s3/connections.ts',
+    find: 'response.socket !== null',
+    replace: 'response.socket !== undefined',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'an HTTP status is written into a running response': {
+    file: 'examples/storage-node/src/s3/client-error.ts',
+    find: 'return !message.complete && !response.headersSent;',
+    replace: 'return message.complete || !response.headersSent;',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'an unknown sub-resource is taken for the plain operation': {
+    file: 'examples/storage-node/src/s3/dispatch.ts',
+    find: "value !== '' && !SUB_RESOURCES",
+    replace: '!SUB_RESOURCES',
+    test: 'test/storage-node/s3/protocol.test.ts',
+  },
   'a compressed block is decompressed before its checksum is compared': {
     file: 'examples/storage-node/src/volumes/stored-body.ts',
     find: '  if (!table.isSound(block, stored)) return undefined;\n',
