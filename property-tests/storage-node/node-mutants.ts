@@ -227,9 +227,9 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/storage-node/s3/connections.test.ts',
   },
   'an HTTP status is written into a running response': {
-    file: 'examples/storage-node/src/s3/client-error.ts',
-    find: 'return !message.complete && !response.headersSent;',
-    replace: 'return message.complete || !response.headersSent;',
+    file: 'examples/storage-node/src/s3/connections.ts',
+    find: 'earlier.length > 0',
+    replace: 'earlier.length > 9',
     test: 'test/storage-node/s3/connections.test.ts',
   },
   'an unknown sub-resource is taken for the plain operation': {

@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream';
 import type { ObjectNode } from '../object-node.ts';
 import type { AccessKeys } from './auth/access-keys.ts';
 import { authenticate } from './auth/authenticate.ts';
-import { endAfterError } from './client-error.ts';
 import { Connections } from './connections.ts';
 import { operationOf } from './dispatch.ts';
 import { causeText, protocolErrorOf } from './call/error-mapping.ts';
@@ -82,9 +81,9 @@ export class RequestHandler {
     });
   }
 
-  /** An error of a connection, or bytes that are no request. Ends the connection. */
+  /** An error of a connection, or bytes that are no request. The connection is ended. */
   clientFailed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    endAfterError(error, socket, this.#connections.current(socket));
+    this.#connections.fail(error, socket);
   }
 
   async #run(
