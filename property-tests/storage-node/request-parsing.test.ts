@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AccessKeys } from '../../examples/storage-node/src/s3/auth/access-keys.ts';
 import { authenticate } from '../../examples/storage-node/src/s3/auth/authenticate.ts';
+import { joinedHeaders } from '../../examples/storage-node/src/s3/auth/headers-in-query.ts';
 import { uriDecode, uriEncode } from '../../examples/storage-node/src/s3/auth/uri-text.ts';
 import { ProtocolError } from '../../examples/storage-node/src/s3/base/protocol-error.ts';
 import { parseRange } from '../../examples/storage-node/src/s3/operations/byte-range-header.ts';
@@ -102,6 +104,21 @@ test('a random query or header fails verification only with the expected error',
   );
   fc.assert(fc.property(fc.string(), (text) => void refusedOr(() => uriDecode(text))));
   fc.assert(fc.property(fc.string(), (text) => void refusedOr(() => parseCopySource(text))));
+});
+
+test('a parameter that counts as a header is one that can be sent, or is refused', () => {
+  const short = fc.constantFrom('acl', 'meta-a', 'meta-B', 'meta-', 'meta-ü', 'date');
+  const parameter = fc.oneof(short, name).map((text) => `X-amz-${text}`);
+  fc.assert(
+    fc.property(fc.dictionary(parameter, name), (query) => {
+      const pairs = Object.entries(query).map(([k, v]) => `${uriEncode(k)}=${uriEncode(v)}`);
+      const head = requestHead('PUT', `/?${pairs.join('&')}`, { host: 'x' });
+      for (const [header, value] of refusedOr(() => joinedHeaders(head)) ?? []) {
+        expect(() => validateHeaderName(header)).not.toThrow();
+        expect(() => validateHeaderValue(header, value)).not.toThrow();
+      }
+    }),
+  );
 });
 
 test('XML names are read as they were written, and noise is refused with one error', () => {
