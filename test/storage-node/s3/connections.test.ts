@@ -99,7 +99,7 @@ test('bytes that are no request put nothing into a response that is being sent',
   await once(socket, 'readable');
   socket.write('\0garbage\r\n\r\n');
   // The server has seen it before this is answered.
-  await send(url, { method: 'GET', target: '/bucket/none' });
+  expect(await send(url, { method: 'GET', target: '/bucket/none' })).toMatchObject({ status: 404 });
   const received = await readAll(socket);
   expectSame(received.subarray(received.indexOf('\r\n\r\n') + 4), stored);
 });

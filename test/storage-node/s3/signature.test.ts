@@ -87,8 +87,8 @@ test('a presigned link of version 2 verifies until it expires', () => {
   const changed = requestHead('GET', target.replace('puppy', 'kitty'), HOST);
   // Parameters that count as headers are signed as headers are.
   const extended = requestHead('GET', `${target}&x-amz-acl=public-read`, HOST);
-  for (const head of [changed, extended]) {
-    expect(() => authenticate(head, KEYS, 0)).toThrow(
+  for (const other of [changed, extended]) {
+    expect(() => authenticate(other, KEYS, 0)).toThrow(
       expect.objectContaining({ code: 'SignatureDoesNotMatch' }),
     );
   }
