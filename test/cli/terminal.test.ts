@@ -1,4 +1,5 @@
 import { Writable } from 'node:stream';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   countOf,
@@ -72,6 +73,33 @@ test('a progress bar with rate and time left appears on a terminal after a while
   expect(terminal.text.slice(drawn.length)).toBe('\r\u001B[K');
   bar.clear();
   expect(terminal.text).toHaveLength(drawn.length + 4);
+});
+
+test('any rate and any number of bytes is shown', () => {
+  const bytes = fc.oneof(fc.nat(2000), fc.maxSafeNat());
+  const totals = fc.oneof(fc.constant(undefined), bytes);
+  fc.assert(
+    fc.property(bytes, totals, fc.integer({ min: 501, max: 1e9 }), (doneBytes, totalBytes, ms) => {
+      const terminal = new TextSink(true);
+      let nowMs = 0;
+      const bar = new ProgressBar(terminal, () => nowMs);
+      bar.report({ phase: 'import', doneBytes: 0, totalBytes });
+      nowMs = ms + 0.5;
+      bar.report({ phase: 'import', doneBytes, totalBytes });
+      expect(terminal.text).toMatch(/import +(\[[#.]{24}\]|\d)/);
+      expect(terminal.text).not.toMatch(/-\d|NaN|Infinity|\d\.\d{2}/);
+    }),
+  );
+});
+
+test('a rate below a kilobyte per second is rounded', () => {
+  const terminal = new TextSink(true);
+  let nowMs = 0;
+  const bar = new ProgressBar(terminal, () => nowMs);
+  bar.report({ phase: 'import', doneBytes: 0, totalBytes: undefined });
+  nowMs = 2_300;
+  bar.report({ phase: 'import', doneBytes: 30, totalBytes: undefined });
+  expect(terminal.text).toMatch(/import +30 bytes {2}13 bytes\/s$/);
 });
 
 test('a terminal of unknown width is supported', () => {

@@ -7,18 +7,18 @@ export function formatCount(count: number | bigint): string {
 
 /** `1 batch`, `1,204 batches`. */
 export function countOf(count: number | bigint, one: string, many = `${one}s`): string {
-  return `${formatCount(count)} ${BigInt(count) === 1n ? one : many}`;
+  return `${formatCount(count)} ${Number(count) === 1 ? one : many}`;
 }
 
-/** Rounds to about three digits: `310 bytes`, `1.2 MiB`. */
+/** Rounds to about three digits: `310 bytes`, `1.2 MiB`. Accepts rates, which are no integers. */
 export function formatBytes(bytes: number): string {
-  let amount = bytes;
+  let amount = Math.round(bytes);
   let unit = 0;
   while (amount >= 1024 && unit < UNITS.length - 1) {
     amount /= 1024;
     unit++;
   }
-  if (unit === 0) return countOf(bytes, 'byte');
+  if (unit === 0) return countOf(amount, 'byte');
   return `${amount < 10 ? amount.toFixed(1) : Math.round(amount)} ${UNITS[unit]}`;
 }
 

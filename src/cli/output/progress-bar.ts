@@ -32,6 +32,7 @@ export class ProgressBar {
     this.#drawnMs = now() + QUIET_MS - REDRAW_MS;
   }
 
+  /** Never throws, so that no progress bar ends the work that it shows. */
   report(progress: Progress): void {
     if (this.#stream === undefined) return;
     const nowMs = this.#now();
@@ -61,13 +62,15 @@ function progressLine(progress: Progress, elapsedMs: number): string {
   if (totalBytes === undefined) {
     return `${phase.padEnd(8)} ${formatBytes(doneBytes)}  ${formatBytes(bytesPerSecond)}/s`;
   }
-  const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
+  // A file that grows while it is read has more bytes than it had at the beginning.
+  const leftBytes = Math.max(0, totalBytes - doneBytes);
+  const share = totalBytes === 0 ? 1 : Math.max(0, Math.min(1, doneBytes / totalBytes));
   const filled = Math.floor(share * BAR_CELLS);
   const bar = '#'.repeat(filled).padEnd(BAR_CELLS, '.');
   const left =
     bytesPerSecond === 0
       ? ''
-      : `  ${formatBytes(bytesPerSecond)}/s  ${formatSeconds((totalBytes - doneBytes) / bytesPerSecond)} left`;
+      : `  ${formatBytes(bytesPerSecond)}/s  ${formatSeconds(leftBytes / bytesPerSecond)} left`;
   const percent = `${Math.floor(share * 100)}%`.padStart(4);
   return `${phase.padEnd(8)} [${bar}] ${percent} of ${formatBytes(totalBytes)}${left}`;
 }
