@@ -2,8 +2,12 @@ import { equalBytes } from '../base/bytes.ts';
 import type { CorruptionDetail } from '../base/errors.ts';
 import type { FileHeader } from '../format/file-header.ts';
 import { storeIdOf, type SnapshotState } from '../store/recovery/snapshot-state.ts';
-import { judgeDirectory, type DirectoryContents } from '../store/recovery/directory-state.ts';
-import type { LoadedLog, Verdict } from '../store/recovery/verdict.ts';
+import {
+  holdsStore,
+  judgeDirectory,
+  type DirectoryContents,
+} from '../store/recovery/directory-state.ts';
+import { isBlank, type LoadedLog, type Verdict } from '../store/recovery/verdict.ts';
 import type { Damage } from './damage.ts';
 import type { LogSurvey } from './log-survey.ts';
 import type { SnapshotSurvey } from './snapshot-survey.ts';
@@ -35,7 +39,6 @@ export function judgeSurvey(
   const damages = [...(newest?.damages ?? [])];
   const snapshot = newest === undefined ? undefined : (newest.state ?? standIn(newest, newer));
   const storeId = findStoreId(newest, newer) ?? storeIdOf(snapshot);
-  const hasStore = newest !== undefined || newer.some((log) => log.scan?.format !== 'empty');
   if (refusals.length > 0) {
     return { outcome: 'refused', damages, refusals, verdict: undefined, storeId };
   }
@@ -44,6 +47,7 @@ export function judgeSurvey(
   );
   const verdict = judgeDirectory({ directory, snapshot, storeId, claim }, loaded);
   damages.push(...explain(verdict.damages, newest, newer));
+  const hasStore = holdsStore({ snapshot }, verdict);
   const outcome = damages.length > 0 ? 'damaged' : hasStore ? 'opens' : 'no store';
   return { outcome, damages, refusals, verdict, storeId: hasStore ? storeId : undefined };
 }
@@ -96,13 +100,18 @@ function withLastSequence(damage: CorruptionDetail, next: LogSurvey | undefined)
   return lastSequence < firstSequence ? damage : { ...damage, lastSequence };
 }
 
-/** The id in the snapshot, or in the first log with a valid header. */
+/**
+ * The id in the snapshot, or in the first log with a valid header. Undefined if neither has one. A
+ * log of the ancestor without a snapshot has the id that recovery derives.
+ */
 function findStoreId(
   newest: SnapshotSurvey | undefined,
   logs: readonly LogSurvey[],
 ): Uint8Array | undefined {
   if (newest?.header !== undefined) return newest.header.storeId;
   if (newest?.state !== undefined) return storeIdOf(newest.state);
+  const first = logs.find(({ scan }) => scan !== undefined && !isBlank(scan))?.scan;
+  if (newest === undefined && first?.format === 'ancestor') return undefined;
   return logs.find((log) => log.scan?.header !== undefined)?.scan?.header?.storeId;
 }
 

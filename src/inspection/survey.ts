@@ -65,7 +65,7 @@ async function readOnce(
     if (snapshot !== undefined) snapshots.push(snapshot);
   }
   options.progress.begin('logs', bytesOf(listing.logs.map(logName)));
-  const storeId = snapshots.at(-1)?.header?.storeId;
+  const storeId = seedOf(snapshots.at(-1));
   const logs: LogSurvey[] = [];
   // Newest first: a log with a successor is then read after its seal was written.
   for (const number of listing.logs.toReversed()) {
@@ -81,6 +81,15 @@ async function readOnce(
   );
   const files = { directory, claim, listing, sizes, snapshots, logs, others, owner, ...judgement };
   return { ...files, opening: await describeOpening(fs, files) };
+}
+
+/**
+ * The id by which recovery recognizes frames of the logs. Undefined if the newest snapshot is
+ * damaged and has no header.
+ */
+function seedOf(newest: SnapshotSurvey | undefined): Uint8Array | undefined {
+  if (newest !== undefined && newest.state === undefined) return newest.header?.storeId;
+  return storeIdOf(newest?.state);
 }
 
 async function falseLeftovers(
