@@ -23,7 +23,7 @@ import { countOf, formatBytes } from './output/number-text.ts';
 import { REPORT_NAME, writeReport, writeSalvaged } from './salvaged-store.ts';
 import { lockSource } from '../inspection/source-lock.ts';
 import { viewSource } from '../inspection/source-view.ts';
-import { surveyDirectory } from '../inspection/survey.ts';
+import { findUnreadable } from '../inspection/unreadable-files.ts';
 
 export interface SalvageOptions {
   readonly json?: true;
@@ -72,7 +72,8 @@ async function salvageHeld(
     bar.clear();
     for (const line of options.json === true ? [toJson(report, 2)] : textOf(report)) out.line(line);
     await out.flush();
-    return report.losses.length === 0 ? EXIT_OK : EXIT_DAMAGE;
+    const isWhole = report.losses.length === 0 && report.skipped.length === 0;
+    return isWhole ? EXIT_OK : EXIT_DAMAGE;
   } finally {
     await release();
   }
@@ -113,23 +114,10 @@ async function fill(
   }
 }
 
-/**
- * Names of the files that the survey could not read. Files of a later format version are not
- * skipped.
- */
-async function unreadable(context: CommandContext, directory: string): Promise<string[]> {
-  const { fs, signal, bar } = context;
+/** Files of a later format version, and files with other errors, are not skipped. */
+function unreadable({ fs, signal, bar }: CommandContext, directory: string): Promise<string[]> {
   const progress = new ProgressMeter((one) => bar.report(one));
-  const survey = await surveyDirectory(fs, directory, {
-    depth: 'chunks',
-    frames: false,
-    signal,
-    progress,
-  });
-  const refused = survey.refusals.filter((refusal) => refusal.code === 'LODESTORE_IO');
-  return [...survey.snapshots, ...survey.logs]
-    .filter((file) => refused.some((refusal) => refusal.path === file.path))
-    .map((file) => file.name);
+  return findUnreadable(fs, directory, { signal, progress });
 }
 
 async function read(
@@ -200,7 +188,9 @@ function textOf(report: SalvageReport): string[] {
   for (const name of skipped) lines.push(`left out, it could not be read: ${join(source, name)}`);
   for (const move of moved) lines.push(moveText(move));
   const lost = losses.filter(concernsRecords);
-  if (losses.length === 0) lines.push('Nothing is lost: everything verifies.');
+  if (losses.length === 0 && skipped.length > 0) {
+    lines.push('No record is lost: none depends on what was left out.');
+  } else if (losses.length === 0) lines.push('Nothing is lost: everything verifies.');
   else if (lost.length === 0) lines.push('No record is lost; these bytes held none:');
   else lines.push(`Lost, in ${countOf(lost.length, 'place')}:`);
   for (const loss of losses) lines.push(`  ${lossText(loss)}`);

@@ -60,7 +60,7 @@ function unsupported(path: string, scan: LogScan): Refusal | undefined {
   if (scan.ending.kind !== 'unsupported') return undefined;
   const { version } = scan.ending;
   const message = `${path} has format version ${version}, which this version of lodestore does not read`;
-  return { code: 'LODESTORE_UNSUPPORTED_FORMAT', path, message };
+  return { code: 'LODESTORE_UNSUPPORTED_FORMAT', path, message, systemCode: undefined };
 }
 
 /** The seal, or any valid frames after the point where the scan stopped. */

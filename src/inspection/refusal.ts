@@ -9,9 +9,9 @@ import type { Refusal } from './survey-options.ts';
 export function refusalOf(error: unknown, path: string): Refusal {
   if (systemCode(error) === 'ENOENT') throw error;
   const mapped = storeErrorOf(error, { what: 'a file could not be read', path });
-  const { code, message } = requireStoreError(mapped);
+  const { code, message, cause } = requireStoreError(mapped);
   if (code !== 'LODESTORE_UNSUPPORTED_FORMAT' && code !== 'LODESTORE_IO') throw error;
-  return { code, path, message };
+  return { code, path, message, systemCode: systemCode(cause) };
 }
 
 function requireStoreError(error: unknown): StoreError {

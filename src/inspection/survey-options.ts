@@ -18,4 +18,6 @@ export interface Refusal {
   readonly code: 'LODESTORE_IO' | 'LODESTORE_UNSUPPORTED_FORMAT';
   readonly path: string;
   readonly message: string;
+  /** The code of the system error. Undefined for a format that is not supported. */
+  readonly systemCode: string | undefined;
 }

@@ -15,14 +15,14 @@ import { readDirectoryContents } from '../store/recovery/directory-state.ts';
 import { findFalseLeftovers } from '../store/recovery/leftovers.ts';
 import { faultName, readSettled } from '../store/recovery/settled-reading.ts';
 import { storeIdOf } from '../store/recovery/snapshot-state.ts';
-import type { Damage } from './damage.ts';
 import { surveyLog, type LogSurvey } from './log-survey.ts';
 import { describeOpening, type Opening } from './opening.ts';
 import { readOwner } from './owner.ts';
+import { refusalOf } from './refusal.ts';
 import { surveySnapshot, type SnapshotSurvey } from './snapshot-survey.ts';
 import { judgeSurvey, type Judgement } from './survey-judgement.ts';
 import type { OtherFile, SurveyedFiles } from './surveyed-files.ts';
-import type { SurveyOptions } from './survey-options.ts';
+import type { Refusal, SurveyOptions } from './survey-options.ts';
 
 /** The contents of a directory, and the result that an open would have. */
 export interface Survey extends SurveyedFiles {
@@ -75,9 +75,9 @@ async function readOnce(
   }
   const others = await readOthers(fs, directory, listing);
   const owner = await readOwner(fs, directory);
-  const judgement = withFalseLeftovers(
+  const judgement = withLeftovers(
     judgeSurvey(contents, snapshots.at(-1), logs),
-    await falseLeftovers(fs, directory, listing, snapshots.at(-1)),
+    await judgeLeftovers(fs, directory, listing, snapshots.at(-1)),
   );
   const files = { directory, claim, listing, sizes, snapshots, logs, others, owner, ...judgement };
   return { ...files, opening: await describeOpening(fs, files) };
@@ -92,21 +92,35 @@ function seedOf(newest: SnapshotSurvey | undefined): Uint8Array | undefined {
   return storeIdOf(newest?.state);
 }
 
-async function falseLeftovers(
+/** Files that only look like leftovers, and those whose headers cannot be read. */
+async function judgeLeftovers(
   fs: FileSystem,
   directory: string,
   listing: DirectoryListing,
   newest: SnapshotSurvey | undefined,
-): Promise<readonly Damage[]> {
-  if (newest?.state === undefined) return [];
+): Promise<Pick<Judgement, 'damages' | 'refusals'>> {
+  if (newest?.state === undefined) return { damages: [], refusals: [] };
   const { number } = newest;
-  return findFalseLeftovers(fs, directory, listing, { number, storeId: storeIdOf(newest.state) });
+  const refusals: Refusal[] = [];
+  const damages = await findFalseLeftovers(
+    fs,
+    directory,
+    listing,
+    { number, storeId: storeIdOf(newest.state) },
+    (error, path) => refusals.push(refusalOf(error, path)),
+  );
+  return { damages, refusals };
 }
 
-function withFalseLeftovers(judgement: Judgement, found: readonly Damage[]): Judgement {
-  if (found.length === 0) return judgement;
-  const outcome = judgement.outcome === 'refused' ? 'refused' : 'damaged';
-  return { ...judgement, outcome, damages: [...judgement.damages, ...found] };
+function withLeftovers(
+  judgement: Judgement,
+  found: Pick<Judgement, 'damages' | 'refusals'>,
+): Judgement {
+  const damages = [...judgement.damages, ...found.damages];
+  const refusals = [...judgement.refusals, ...found.refusals];
+  if (refusals.length > 0) return { ...judgement, outcome: 'refused', damages, refusals };
+  if (found.damages.length === 0) return judgement;
+  return { ...judgement, outcome: 'damaged', damages };
 }
 
 /**

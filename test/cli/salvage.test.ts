@@ -1,7 +1,9 @@
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { inspect } from '../../src/cli/inspect.ts';
 import { salvage } from '../../src/cli/salvage.ts';
+import { logName } from '../../src/format/file-name.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore, PositionExpiredError } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
@@ -11,6 +13,7 @@ import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { machineWith } from '../support/machine.ts';
 import { nth } from '../support/nth.ts';
+import { logOf } from '../support/small-directory.ts';
 import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -225,6 +228,49 @@ test('--skip-unreadable leaves out a log that gives EIO, and reports it', async 
   );
   await store.close();
 });
+
+test('an unreadable leftover hides no other file, and --skip-unreadable leaves it out', async () => {
+  const path = `/s/${logName(2)}`;
+  const { bytes } = await logOf({ number: 2, groups: [[[{ key: 1n, value: 1n }]]] });
+  const fs = machineWith(new Map(subject.files).set(logName(2), bytes));
+  fs.faults.add({ call: 'open', path, mode: 'sticky' });
+  const shown = await runOn(fs, (context) => inspect(context, '/s', {}));
+  expect([shown.code, shown.err]).toEqual([4, expect.stringContaining(`EIO at ${path}`)]);
+  expect(shown.out).toMatch(/^log_0{15}4 .* sealed$/m);
+  await expect(openOn(fs, '/s')).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+  const { code, out } = await runOn(fs, (context) =>
+    salvage(context, '/s', '/t', { skipUnreadable: true }),
+  );
+  expect([code, out]).toEqual([1, expect.stringContaining('No record is lost: none depends on')]);
+  const store = await openOn(fs, '/t');
+  expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], subject.groups));
+  await store.close();
+});
+
+test('--skip-unreadable leaves out a copy of a log that gives EIO', async () => {
+  const name = logName(5);
+  const copy = `${name}.bak`;
+  const fs = machineWith(new Map(subject.files).set(copy, subject.files.get(name)!));
+  // The header can be read.
+  fs.faults.add({ call: 'read', path: `/s/${copy}`, nth: 2, mode: 'sticky' });
+  const { code, out } = await runOn(fs, (context) =>
+    salvage(context, '/s', '/t', { json: true, skipUnreadable: true }),
+  );
+  expect(code).toBe(1);
+  expect(JSON.parse(out)).toMatchObject({ skipped: [copy], losses: [], moved: [] });
+});
+
+test.each(['EMFILE', 'EACCES'] as const)(
+  '--skip-unreadable gives up no file for %s, which may pass',
+  async (error) => {
+    const fs = machineWith(subject.files);
+    fs.faults.add({ call: 'open', path: `/s/${logName(5)}`, mode: 'sticky', error });
+    await expect(
+      runOn(fs, (context) => salvage(context, '/s', '/t', { skipUnreadable: true })),
+    ).rejects.toMatchObject({ code: error });
+    expect([...fs.files().keys()].filter((path) => path.startsWith('/t'))).toEqual([]);
+  },
+);
 
 test('damage is printed as text', async () => {
   const directory = await closedStore();

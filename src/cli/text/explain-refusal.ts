@@ -30,11 +30,7 @@ export function explainRefused(survey: Survey): ExplainResult {
     };
   }
   const first = refusals[0]!;
-  return unreadable(directory, first.path, codeIn(first.message), because);
-}
-
-function codeIn(message: string): string {
-  return /: (E[A-Z0-9]+) at /.exec(message)?.[1] ?? 'EIO';
+  return unreadable(directory, first.path, first.systemCode ?? 'EIO', because);
 }
 
 /** Explains a directory that cannot be listed or accessed. Undefined for other errors. */

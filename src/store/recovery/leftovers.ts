@@ -23,20 +23,26 @@ export interface NewestSnapshot {
  * snapshots, which it recognizes by the numbers in their names. This function checks that their
  * headers agree. A newer log under an old name holds data that no other file has. If an older
  * snapshot is of another store, the newest one may be the wrong one. Files with invalid headers are
- * ignored, because nothing depends on them. Rejects with the system error.
+ * ignored, because nothing depends on them. Rejects with the system error of a file that cannot be
+ * read, unless `onUnreadable` takes it.
  */
 export async function findFalseLeftovers(
   fs: FileSystem,
   directory: string,
   listing: DirectoryListing,
   newest: NewestSnapshot,
+  onUnreadable?: (error: unknown, path: string) => void,
 ): Promise<CorruptionDetail[]> {
   const logs = listing.logs.filter((number) => number <= newest.number).map(logName);
   const snapshots = listing.snapshots.filter((number) => number < newest.number).map(snapshotName);
   const damages: CorruptionDetail[] = [];
   for (const name of [...logs, ...snapshots]) {
     const path = join(directory, name);
-    const header = await headerAt(fs, path);
+    const header = await headerAt(fs, path).catch((error: unknown) => {
+      if (onUnreadable === undefined) throw error;
+      onUnreadable(error, path);
+      return undefined;
+    });
     const reason = header && falseReason(header, newest, snapshots.includes(name));
     if (reason !== undefined) {
       damages.push({ path, offset: 0, reason, hint: damageHint(directory) });
