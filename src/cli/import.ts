@@ -20,6 +20,7 @@ import { countOf, formatMilliseconds } from './output/number-text.ts';
 import type { InputRecord } from './records/record-input.ts';
 import { isTooLarge, RecordLoader, type BatchSink } from './records/record-loader.ts';
 import { RecordSource } from '../inspection/record-source.ts';
+import { refuseReplica } from './refuse-replica.ts';
 import { nextTurn } from '../base/timers.ts';
 
 export interface ImportOptions {
@@ -47,6 +48,7 @@ export async function importRecords(
   if (options.format === 'ancestor' && resolve(options.in) === resolve(directory)) {
     throw new UsageError('--in is the directory of the store itself: open it instead');
   }
+  await refuseReplica(context.fs, directory);
   return new Import(context, directory, options).run();
 }
 

@@ -4,6 +4,7 @@ import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError } from './output/command-errors.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
+import { refuseReplica } from './refuse-replica.ts';
 import { countOf, formatBytes, formatMilliseconds } from './output/number-text.ts';
 
 export interface MergeOptions {
@@ -33,6 +34,7 @@ export async function mergeStore(
 ): Promise<number> {
   const { signal, bar } = context;
   const startMs = monotonicMs();
+  await refuseReplica(context.fs, directory);
   const store = await MetadataStore.open(directory, {
     createIfMissing: false,
     // Disables automatic merges.

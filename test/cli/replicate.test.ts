@@ -1,3 +1,4 @@
+import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
@@ -8,7 +9,7 @@ import { replicateCheckpoint, replicatePromote } from '../../src/cli/replicate/r
 import { replicateRepair } from '../../src/cli/replicate/replicate-repair.ts';
 import type { SharedLog } from '../../src/replicated/index.ts';
 import { SimulatedLog } from '../../src/testing/index.ts';
-import { commandContext, runCli } from '../support/cli.ts';
+import { commandContext, fingerprint, runCli } from '../support/cli.ts';
 import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -68,6 +69,33 @@ test('a command closes each log that it opens', async () => {
   const context = commandContext();
   expect(await replicatePromote(context, join(directory, 'one'), { engine, log: 'a' })).toBe(0);
   expect(handles).toEqual({ opened: 1, closed: 1 });
+});
+
+test('merge and import refuse the store of a node', async () => {
+  const directory = await temporaryDirectory();
+  const { engine } = engineOf(new SimulatedLog());
+  const node = join(directory, 'one');
+  await replicatePromote(commandContext(), node, { engine, log: 'a' });
+  const store = join(node, 'generation-1', 'store');
+  const link = join(directory, 'link');
+  await symlink(store, link);
+  const input = join(directory, 'in.jsonl');
+  await writeFile(input, '{"key":"1","value":"1"}\n');
+  const before = await fingerprint(node);
+  for (const path of [store, link]) {
+    for (const argv of [
+      ['merge', path],
+      ['import', '--in', input, path],
+    ]) {
+      const { code, err } = await runCli(argv);
+      expect([code, err]).toEqual([2, expect.stringContaining('belongs to a replicated node')]);
+    }
+  }
+  expect(await fingerprint(node)).toEqual(before);
+  expect((await runCli(['verify', store])).code).toBe(0);
+  // A store of its own may have any name.
+  const own = join(directory, 'generation-1', 'store');
+  expect((await runCli(['import', '--in', input, own])).code).toBe(0);
 });
 
 test('a checkpoint of an empty log is refused with advice', async () => {

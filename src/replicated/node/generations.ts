@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -104,6 +104,11 @@ async function isFinished(fs: FileSystem, path: string): Promise<boolean> {
     if (error instanceof CorruptionError) return true;
     throw error;
   }
+}
+
+/** Whether `path` is that of a finished generation. */
+export async function isGeneration(fs: FileSystem, path: string): Promise<boolean> {
+  return GENERATION_NAME.test(basename(path)) && isFinished(fs, path);
 }
 
 /** Removes a directory and everything below it. Also resolves if it does not exist. */

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { PositionExpiredError } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { LogTrail } from '../../inspection/log-trail.ts';
@@ -6,7 +7,7 @@ import { checksumOfEntry } from '../log/entry.ts';
 import { LogChain, type LogPlace } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
-import { Generations } from './generations.ts';
+import { Generations, isGeneration } from './generations.ts';
 import { decodeShared, LocalGroups } from './local-groups.ts';
 import { storePath } from './open-replica.ts';
 import { readPosition, type ReplicaPosition } from './position-file.ts';
@@ -72,6 +73,12 @@ export async function examineNode(
     cancel();
     reading.abort();
   }
+}
+
+/** Whether `path`, a real path, is that of the store in a finished generation of a node. */
+export async function isStoreOfNode(fs: FileSystem, path: string): Promise<boolean> {
+  const generation = dirname(path);
+  return path === storePath(generation) && isGeneration(fs, generation);
 }
 
 /** Ends the wait for entries. */
