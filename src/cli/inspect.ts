@@ -90,23 +90,23 @@ async function report(context: CommandContext, survey: Survey): Promise<number> 
   return survey.outcome === 'opens' ? EXIT_OK : EXIT_IO;
 }
 
-function textOf(survey: Survey): string[] {
+/** A log may have hundreds of thousands of frames: their lines are made file by file. */
+function* textOf(survey: Survey): Generator<string, void, void> {
   const files = reportFiles(survey);
-  const lines = [...headerText(survey), ''];
-  if (files.length > 0) lines.push(...renderTable(FILE_COLUMNS, files.map(fileCells)), '');
+  yield* [...headerText(survey), ''];
+  if (files.length > 0) yield* [...renderTable(FILE_COLUMNS, files.map(fileCells)), ''];
   for (const { name, frameList } of files) {
     if (frameList.length === 0) continue;
-    lines.push(`${name}:`, ...renderTable(FRAME_COLUMNS, frameList.map(frameCells)), '');
+    yield `${name}:`;
+    yield* renderTable(FRAME_COLUMNS, frameList.map(frameCells));
+    yield '';
   }
-  lines.push(...verdictText(survey));
+  yield* verdictText(survey);
   const foreign = survey.listing.foreign.length;
-  if (foreign > 0) lines.push('Foreign files are not touched.');
+  if (foreign > 0) yield 'Foreign files are not touched.';
   if (survey.snapshots.at(-1)?.state?.format === 'lodestore') {
-    lines.push(
-      `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" reads them.`,
-    );
+    yield `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" reads them.`;
   }
-  return lines;
 }
 
 function headerText(survey: Survey): string[] {

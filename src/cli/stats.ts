@@ -78,7 +78,7 @@ async function statsHeld(
   const progress = new ProgressMeter((one) => bar.report(one));
   const survey = await surveyDirectory(fs, directory, {
     depth: 'logs',
-    frames: true,
+    frames: false,
     signal,
     progress,
   });
@@ -156,14 +156,13 @@ function logFigures(survey: Survey): Figures['logs'] {
   const replayed = new Set(survey.opening?.logs);
   const logs = survey.logs.filter((log) => replayed.has(log.name));
   const scans = logs.flatMap((log) => log.scan ?? []);
-  const frames = logs.flatMap((log) => log.frames);
   const storedBytes = scans.reduce((sum, scan) => sum + scan.validBytes, 0);
   return {
     count: logs.length,
     batches: scans.reduce((sum, scan) => sum + scan.batchCount, 0),
     updates: scans.reduce((sum, scan) => sum + scan.recordCount, 0),
     storedBytes,
-    rowBytes: frames.reduce((sum, frame) => sum + frame.decodedBytes, 0),
+    rowBytes: logs.reduce((sum, log) => sum + log.decodedBytes, 0),
     reservedBytes: scans.reduce((sum, scan) => sum + scan.fileBytes, 0) - storedBytes,
   };
 }

@@ -19,6 +19,8 @@ export interface LogSurvey {
   readonly path: string;
   readonly scan: LogScan | undefined;
   readonly frames: readonly FrameLine[];
+  /** Bytes of the rows of all valid groups. */
+  readonly decodedBytes: number;
   readonly refusal: Refusal | undefined;
 }
 
@@ -34,7 +36,9 @@ export async function surveyLog(
   const path = join(directory, name);
   const { signal, progress } = options;
   const frames: FrameLine[] = [];
+  let decodedBytes = 0;
   const onGroup: Parameters<typeof scanLog>[2]['onGroup'] = (_group, header, offset) => {
+    decodedBytes += header.decodedBytes;
     if (!options.frames) return;
     const before = frames.at(-1);
     // Frames of the ancestor have no header checksum, and are reported in pieces.
@@ -47,12 +51,14 @@ export async function surveyLog(
   try {
     const scanOptions = { number, storeId, signal, onGroup, onProgress: progress.part() };
     const scan = await scanLog(fs, path, scanOptions);
-    if (options.frames) frames.push(...(await framesBehind(fs, path, scan, storeId)));
-    return { number, name, path, scan, frames, refusal: unsupported(path, scan) };
+    if (options.frames) {
+      for (const line of await framesBehind(fs, path, scan, storeId)) frames.push(line);
+    }
+    return { number, name, path, scan, frames, decodedBytes, refusal: unsupported(path, scan) };
   } catch (error) {
     signal.throwIfAborted();
     const refusal = refusalOf(error, path);
-    return { number, name, path, scan: undefined, frames: [], refusal };
+    return { number, name, path, scan: undefined, frames: [], decodedBytes: 0, refusal };
   }
 }
 

@@ -53,6 +53,12 @@ test('a table is as wide as its widest cells', () => {
   ).toEqual(['name           n', 'long name      1', 'x          1,000', 'y']);
 });
 
+test('a table may have hundreds of thousands of rows', () => {
+  const rows = Array.from({ length: 200_000 }, (_, i) => [String(i)]);
+  const lines = renderTable([{ title: 'n', align: 'right' }], rows);
+  expect([lines.length, lines[1], lines.at(-1)]).toEqual([200_001, '     0', '199999']);
+});
+
 test('a progress bar with rate and time left appears on a terminal after a while', () => {
   const terminal = new TextSink(true);
   let nowMs = 0;

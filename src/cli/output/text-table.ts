@@ -10,7 +10,7 @@ export function renderTable(
 ): string[] {
   const titles = columns.map((column) => column.title);
   const widths = titles.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),
+    rows.reduce((width, row) => Math.max(width, (row[i] ?? '').length), title.length),
   );
   return [titles, ...rows].map((row) =>
     columns
