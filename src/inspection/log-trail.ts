@@ -46,6 +46,10 @@ export class LogTrail {
   /** Offset at which a log ended, although the next log says that it is longer. */
   #stuckAt: number | undefined;
   #reader: LogReader | undefined;
+  /** Readings of what is behind the ends of logs that have not moved. */
+  readonly #searches: SearchPace = new SearchPace();
+  /** Where a later frame proved that the next frame had been synced. */
+  #provenAt: string | undefined;
 
   /** `after` undefined: starts with the oldest available batch. */
   constructor(fs: FileSystem, directory: string, after: bigint | undefined) {
@@ -77,7 +81,9 @@ export class LogTrail {
       }
       if (step.kind === 'skipped') continue;
       reader.rest();
-      if (!(await this.#goOn(reader, step.kind === 'unfinished' ? step.reason : undefined))) break;
+      const reason = step.kind === 'unfinished' ? step.reason : undefined;
+      if (await this.#goOn(reader, reason)) continue;
+      if (reason === undefined || !(await this.#isContradicted(reader, reason))) break;
     }
     await this.#checkReached();
     return undefined;
@@ -107,12 +113,38 @@ export class LogTrail {
     this.#claim = found.isAncestor ? undefined : found.claim;
     for (const number of numbers) {
       const reader = await this.#openLog(number);
-      const { kind } = await reader.begin(await reader.fileBytes());
-      if (kind === 'skipped') return reader;
-      await reader.close();
-      if (!found.isAncestor || kind === 'corrupt') return undefined;
+      if (await this.#beginOrClose(reader)) return reader;
+      if (!found.isAncestor) return undefined;
     }
     return undefined;
+  }
+
+  /** Returns whether the log has begun. If it has not, or has an invalid header, closes it. */
+  async #beginOrClose(reader: LogReader): Promise<boolean> {
+    let isBegun = false;
+    try {
+      isBegun = await this.#begins(reader);
+    } finally {
+      if (!isBegun) await reader.close();
+    }
+    return isBegun;
+  }
+
+  async #begins(reader: LogReader): Promise<boolean> {
+    let step = await reader.begin(await reader.fileBytes());
+    if (step.kind === 'unfinished' && this.#searches.isHeadDue(reader.number)) {
+      const later = await reader.laterFrames(await reader.fileBytes());
+      reader.rest();
+      if (later.kind === 'frames') {
+        // A store may have begun the log meanwhile.
+        this.#searches.repeatHead(reader.number);
+        const reason = provenReason(step.reason, later.offset);
+        step = await reader.begin(await reader.fileBytes());
+        if (step.kind === 'unfinished') throw this.#damaged(reader, reason);
+      }
+    }
+    if (step.kind === 'corrupt') throw this.#damaged(reader, step.reason);
+    return step.kind === 'skipped';
   }
 
   /** The current logs that may hold the next batch, oldest first. */
@@ -174,11 +206,25 @@ export class LogTrail {
       await this.#requireNotPassed(reader.number + 1);
       return undefined;
     }
-    const step = await next.begin(await next.fileBytes());
-    if (step.kind === 'skipped') return next;
-    await next.close();
-    if (step.kind === 'corrupt') throw this.#damaged(next, step.reason);
-    return undefined;
+    return (await this.#beginOrClose(next)) ? next : undefined;
+  }
+
+  /**
+   * Called at the end of the last log. Returns true if a later frame proves that the frame at the
+   * end had been synced: it is then read again, because a store may have written it since.
+   *
+   * @throws CorruptionError if the frame is still invalid
+   */
+  async #isContradicted(reader: LogReader, reason: string): Promise<boolean> {
+    const place = `${reader.number} ${reader.offset}`;
+    const isProven = this.#provenAt === place;
+    if (!isProven && !this.#searches.isEndDue(`${place} ${reason}`)) return false;
+    const later = await reader.laterFrames(await reader.fileBytes());
+    reader.rest();
+    if (later.kind !== 'frames') return false;
+    if (isProven) throw this.#damaged(reader, provenReason(reason, later.offset));
+    this.#provenAt = place;
+    return true;
   }
 
   /** Undefined if there is no such log. A directory with its name is not a log. */
@@ -246,4 +292,42 @@ export class LogTrail {
     const { path, offset } = reader;
     return new CorruptionError({ path, offset, reason, hint: damageHint(this.#directory) });
   }
+}
+
+/** In the words of recovery. */
+function provenReason(reason: string, offset: number): string {
+  return `${reason}; a later frame, at offset ${offset}, proves that it had been synced`;
+}
+
+/**
+ * Decides when to search the rest of a log, which may be long: at the first end, and again when a
+ * trail has waited at one place for 2, 4, 8, … readings.
+ */
+class SearchPace {
+  readonly #heads: Map<number, number> = new Map();
+  #end: { readonly place: string; readonly readings: number } | undefined;
+
+  /** The log has no valid header. */
+  isHeadDue(number: number): boolean {
+    const readings = (this.#heads.get(number) ?? 0) + 1;
+    this.#heads.set(number, readings);
+    return isPowerOfTwo(readings);
+  }
+
+  /** The next search is due at once, to confirm what this one has found. */
+  repeatHead(number: number): void {
+    this.#heads.delete(number);
+  }
+
+  /** The log ends at `place`. */
+  isEndDue(place: string): boolean {
+    const isFirst = this.#end === undefined;
+    const readings = this.#end?.place === place ? this.#end.readings + 1 : 1;
+    this.#end = { place, readings };
+    return isFirst || (readings > 1 && isPowerOfTwo(readings));
+  }
+}
+
+function isPowerOfTwo(count: number): boolean {
+  return Number.isInteger(Math.log2(count));
 }

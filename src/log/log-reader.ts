@@ -1,8 +1,11 @@
 import { assert } from '../base/assert.ts';
+import { ChecksumSeed } from '../format/checksum.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES, type Predecessor } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
 import { FrameCursor, type CorruptFrame, type PassedSeal } from './frame-cursor.ts';
+import { findLaterFrames } from './frame-search.ts';
+import type { LaterFrames } from './log-report.ts';
 
 /** The batches of one frame, in their own buffers. */
 export interface LogGroup {
@@ -119,6 +122,17 @@ export class LogReader {
     if (found.kind === 'torn') return { kind: 'unfinished', reason: found.reason };
     if (found.kind === 'corrupt') return found;
     return { kind: 'group', group: { firstSequence: sequence, ...found.group } };
+  }
+
+  /**
+   * Searches for frames of this log after the point that it has reached, or after a file header
+   * that is not valid. Reads the whole rest of the file.
+   */
+  laterFrames(limitBytes: number): Promise<LaterFrames> {
+    const window = this.#windowUpTo(limitBytes);
+    const { offset, frameCount } = this.#cursor?.position ?? { offset: 0, frameCount: 0 };
+    const seed = new ChecksumSeed(this.#storeId, 'log', this.number);
+    return findLaterFrames(window, offset, seed, frameCount + 1);
   }
 
   /** Frees the bytes that were read ahead. */

@@ -143,6 +143,38 @@ test('tail gives exit codes for damage, wrong usage and a missing store', async 
   expect(help.out).toMatch(/Example:\n {2}lodestore tail /);
 });
 
+test('tail finds damage in the last log of a store that was not closed', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, OPTIONS);
+  for (let key = 1; key <= 5; key++) await store.insertBatch(put(key, key));
+  const crashed = async (): Promise<string> => {
+    const copy = await temporaryDirectory();
+    for (const name of await readdir(directory)) {
+      if (/^(log|snapshot)_/.test(name)) await copyFile(join(directory, name), join(copy, name));
+    }
+    return copy;
+  };
+  const [whole, inHeader, inFrame] = [await crashed(), await crashed(), await crashed()];
+  await store.close();
+  expect((await runCli(['tail', whole])).out.match(/^\d+/gm)).toEqual(['1', '2', '3', '4', '5']);
+  await flipByte(inHeader, logName(1), 60);
+  const { out } = await runCli(['inspect', '--json', '--frames', whole]);
+  const { files } = JSON.parse(out) as { files: { frameList?: { offset: number }[] }[] };
+  const offsets = files.flatMap(({ frameList = [] }) => frameList.map(({ offset }) => offset));
+  await flipByte(inFrame, logName(1), offsets.at(-3)! + 50);
+  for (const [damaged, printed] of [
+    [inHeader, ''],
+    [inFrame, '1 put 1 1 0\n2 put 2 2 0\n'],
+  ] as const) {
+    for (const options of [[], ['--follow']]) {
+      const told = await runCli(['tail', ...options, damaged]);
+      expect([told.code, told.out]).toEqual([1, printed]);
+      expect(told.err).toMatch(/a later frame, at offset \d+, proves that it had been synced/);
+    }
+    expect((await runCli(['verify', damaged])).code).toBe(1);
+  }
+});
+
 test('--follow prints new batches across rotations and merges until Ctrl-C', async () => {
   const { directory, store } = await filled();
   const child = spawn(process.execPath, [MAIN, 'tail', '--follow', directory], {
