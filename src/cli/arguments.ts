@@ -2,12 +2,6 @@ import { InvalidArgumentError } from 'commander';
 import { MAX_U64 } from '../base/limits.ts';
 import { checkKeyspace, type KeyspaceOptions } from '../store/keyspace.ts';
 
-/** Parses a path. An empty one comes from an unset shell variable; it is no current directory. */
-export function parsePath(text: string): string {
-  if (text !== '') return text;
-  throw new InvalidArgumentError('A path must not be empty.');
-}
-
 /** Parses a key: decimal, or hexadecimal after `0x`. */
 export function parseKey(text: string): bigint {
   if (!/^([0-9]+|0x[0-9a-f]+)$/i.test(text) || BigInt(text) > MAX_U64) {

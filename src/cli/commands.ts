@@ -25,6 +25,7 @@ import {
   EXIT_OK,
   EXIT_USAGE,
 } from './output/exit-code.ts';
+import { parsePath } from './output/path-argument.ts';
 import { REPLICATE } from './replicate/replicate-commands.ts';
 import { restoreStore } from './restore.ts';
 import { salvage } from './salvage.ts';
@@ -196,7 +197,10 @@ const WRITERS: readonly CliCommand[] = [
     arguments: READ,
     options: [
       format('of the output'),
-      new Option('--out <path>', 'file, or for the ancestor a new directory; default: stdout'),
+      new Option(
+        '--out <path>',
+        'file, or for the ancestor a new directory; default: stdout',
+      ).argParser(parsePath),
       new Option('--hex', 'data in hexadecimal, not base64'),
       json('print what was exported as one JSON object; needs --out'),
     ],
@@ -212,7 +216,9 @@ const WRITERS: readonly CliCommand[] = [
     },
     options: [
       format('of the input'),
-      new Option('--in <path>', 'file, or directory of the ancestor; - is stdin').default(STDIN),
+      new Option('--in <path>', 'file, or directory of the ancestor; - is stdin')
+        .argParser(parsePath)
+        .default(STDIN),
       new Option('--dry-run', 'only check the input'),
       json(),
     ],
@@ -228,7 +234,10 @@ const WRITERS: readonly CliCommand[] = [
       target: 'directory of the backup; must not exist, or be empty',
     },
     options: [
-      new Option('--incremental <previous>', 'hard-link unchanged files from this earlier backup'),
+      new Option(
+        '--incremental <previous>',
+        'hard-link unchanged files from this earlier backup',
+      ).argParser(parsePath),
       new Option('--verify', 'open the finished copy and read every record'),
       json(),
     ],

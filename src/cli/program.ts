@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { parsePath } from './arguments.ts';
 import { COMMANDS } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
 import type { CliCommand } from './output/cli-command.ts';
+import { parsePath } from './output/path-argument.ts';
 
 /** Creates the command line. `finish` receives the exit code of the command that ran. */
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {

@@ -57,6 +57,45 @@ test.each([
   expect(err).toContain(argv.length === 0 ? 'Usage: lodestore' : 'lodestore: ');
 });
 
+const PATH_OPTIONS = COMMANDS.flatMap(({ name, options }) =>
+  options
+    .filter(({ flags }) => /<(path|directory|previous)>/.test(flags))
+    .map(({ long }) => [name, long ?? ''] as const),
+);
+
+test.each(PATH_OPTIONS)('%s %s refuses an empty path and a URL', async (name, option) => {
+  for (const [path, why] of [
+    ['', 'A path must not be empty.'],
+    ['file:///s', 'It is a URL'],
+  ] as const) {
+    const { code, out, err } = await runCli([...name.split(' '), option, path]);
+    expect([code, out, err]).toEqual([2, '', expect.stringContaining(why)]);
+  }
+});
+
+test('the options with paths are found', () => {
+  const options = new Set(PATH_OPTIONS.map(([, option]) => option));
+  expect([...options].sort()).toEqual([
+    '--checkpoints',
+    '--in',
+    '--incremental',
+    '--node',
+    '--out',
+  ]);
+});
+
+const WITH_PATHS = COMMANDS.filter(({ name }) => !name.startsWith('replicate '))
+  .map(({ name, arguments: given }) => [name, Object.keys(given).length] as const)
+  .filter(([, count]) => count > 0);
+
+test.each(WITH_PATHS)('%s refuses a URL for each of %i arguments', async (name, count) => {
+  for (let at = 0; at < count; at++) {
+    const paths = Array.from({ length: count }, (_, i) => (i === at ? 'file:///s' : '/nowhere'));
+    const { code, err } = await runCli([name, ...paths]);
+    expect([code, err]).toEqual([2, expect.stringContaining('It is a URL')]);
+  }
+});
+
 test.each(READERS)('%s of a missing path, of a file, of an empty directory', async (command) => {
   const directory = await temporaryDirectory();
   const file = join(directory, 'file');

@@ -9,6 +9,7 @@ import {
   EXIT_USAGE,
 } from '../output/exit-code.ts';
 import type { CliCommand } from '../output/cli-command.ts';
+import { parsePath } from '../output/path-argument.ts';
 import { parseEngine } from './engine-address.ts';
 import { replicateDoctor } from './replicate-doctor.ts';
 import { replicateCheckpoint, replicatePromote } from './replicate-node.ts';
@@ -32,9 +33,9 @@ function options(checkpoints: 'optional' | 'mandatory' = 'optional'): Option[] {
       .argParser(parseEngine)
       .makeOptionMandatory(),
     new Option('--log <name>', 'name of the log; each shard has its own').makeOptionMandatory(),
-    new Option('--checkpoints <directory>', 'directory of the checkpoints').makeOptionMandatory(
-      checkpoints === 'mandatory',
-    ),
+    new Option('--checkpoints <directory>', 'directory of the checkpoints')
+      .argParser(parsePath)
+      .makeOptionMandatory(checkpoints === 'mandatory'),
     new Option('--json', 'print one JSON object'),
   ];
 }
@@ -59,7 +60,9 @@ export const REPLICATE: readonly CliCommand[] = [
     arguments: {},
     options: [
       ...options(),
-      new Option('--node <directory>', 'directory of a node, to compare with the log'),
+      new Option('--node <directory>', 'directory of a node, to compare with the log').argParser(
+        parsePath,
+      ),
     ],
     exitCodes: [...ASKING, EXIT_DAMAGE],
     run: replicateDoctor,
