@@ -1,8 +1,9 @@
-import { symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
-import { ofLog, ofNode } from '../../src/cli/replicate/replicate-doctor.ts';
+import { ofLog, ofNode, replicateDoctor } from '../../src/cli/replicate/replicate-doctor.ts';
+import { replicateStatus } from '../../src/cli/replicate/replicate-status.ts';
 import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
 import { DirectoryCheckpoints, ReplicatedStore } from '../../src/replicated/index.ts';
 import { replicateCheckpoint, replicatePromote } from '../../src/cli/replicate/replicate-node.ts';
@@ -98,6 +99,20 @@ test('merge and import refuse the store of a node', async () => {
   expect((await runCli(['import', '--in', input, own])).code).toBe(0);
 });
 
+test('status and doctor create no directory of checkpoints', async () => {
+  const directory = await temporaryDirectory();
+  const { engine } = engineOf(new SimulatedLog());
+  const checkpoints = join(directory, 'missing', 'checkpoints');
+  const options = { engine, log: 'a', checkpoints };
+  for (const command of [replicateStatus, replicateDoctor]) {
+    await expect(command(commandContext(), options)).rejects.toMatchObject({
+      code: 'LODESTORE_CHECKPOINT_STORE',
+      message: expect.stringContaining(`there is no directory ${checkpoints}`) as unknown,
+    });
+  }
+  expect(await readdir(directory)).toEqual([]);
+});
+
 test('a checkpoint of an empty log is refused with advice', async () => {
   const directory = await temporaryDirectory();
   const { engine } = engineOf(new SimulatedLog());
@@ -177,6 +192,7 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
   test('status, checkpoint, doctor and promote work', async () => {
     const directory = await temporaryDirectory();
     const checkpoints = join(directory, 'checkpoints');
+    await mkdir(checkpoints);
     const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });
     onTestFinished(() => engine.close());
     const open = async (name: string): Promise<ReplicatedStore> =>

@@ -1,3 +1,5 @@
+import { StoreError, systemCode } from '../../base/errors.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
 import { Checkpoints } from '../../replicated/checkpoint/checkpoints.ts';
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import type { LogBounds } from '../../replicated/log/shared-log.ts';
@@ -43,6 +45,18 @@ async function listedCheckpoints(
   directory: string | undefined,
 ): Promise<LogView['checkpoints']> {
   if (directory === undefined) return undefined;
+  await requireThere(fs, directory);
   const store = await DirectoryCheckpoints.open(directory, { fileSystem: fs });
   return await new Checkpoints(store, fs).list(signal);
+}
+
+/** Opening would create the directory, maybe below a mount point whose volume is missing. */
+async function requireThere(fs: FileSystem, directory: string): Promise<void> {
+  try {
+    await fs.stat(directory);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    const text = `there is no directory ${directory}: check the path, and that its volume is mounted`;
+    throw new StoreError('LODESTORE_CHECKPOINT_STORE', text, { cause: error, path: directory });
+  }
 }
