@@ -74,7 +74,7 @@ test('export handles more data than fit into the heap, with a slow reader', asyn
   expect([(await closed)[0], err.text, lines]).toEqual([0, '', LINES]);
 });
 
-test('Ctrl-C during an import closes the store and reports what is durable', async () => {
+test('SIGTERM ends an import as Ctrl-C does: it closes the store and reports what is durable', async () => {
   const directory = await temporaryDirectory();
   const child = start(['import', directory]);
   const err = collect(child.stderr);
@@ -98,7 +98,7 @@ test('Ctrl-C during an import closes the store and reports what is durable', asy
       { timeout: 30_000 },
     )
     .toBeGreaterThan(0);
-  child.kill('SIGINT');
+  child.kill('SIGTERM');
   const [code, signal] = await closed;
   expect([code, signal]).toEqual([130, null]);
   const told = /^lodestore: interrupted; the first ([\d,]+) records have been imported/.exec(

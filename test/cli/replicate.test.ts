@@ -1,6 +1,6 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
 import { ofLog, ofNode, replicateDoctor } from '../../src/cli/replicate/replicate-doctor.ts';
 import { replicateStatus } from '../../src/cli/replicate/replicate-status.ts';
@@ -146,6 +146,34 @@ test('an interrupted command does not claim that nothing has changed', async () 
   await expect(replicatePromote(context, other, options)).rejects.toThrow(
     /^interrupted; if the node has taken over/,
   );
+});
+
+test('an interrupt ends the upload of a checkpoint', async () => {
+  const directory = await temporaryDirectory();
+  const { engine } = engineOf(new SimulatedLog());
+  const checkpoints = join(directory, 'checkpoints');
+  const options = { engine, log: 'a', checkpoints };
+  await replicatePromote(commandContext(), join(directory, 'one'), options);
+  const interrupt = new AbortController();
+  const { value } = Object.getOwnPropertyDescriptor(ReplicatedStore.prototype, 'checkpoint')!;
+  const begin = value as (this: ReplicatedStore) => ReturnType<ReplicatedStore['checkpoint']>;
+  const spy = vi.spyOn(ReplicatedStore.prototype, 'checkpoint').mockImplementation(function (
+    this: ReplicatedStore,
+  ) {
+    const writing = begin.call(this);
+    interrupt.abort();
+    return writing;
+  });
+  onTestFinished(() => spy.mockRestore());
+  const written = replicateCheckpoint(
+    commandContext(interrupt.signal),
+    join(directory, 'one'),
+    options,
+  );
+  await expect(written).rejects.toThrow(/^interrupted; an unfinished checkpoint is not used/);
+  expect((await readdir(checkpoints)).filter((name) => name.startsWith('checkpoint'))).toEqual([]);
+  spy.mockRestore();
+  expect(await replicateCheckpoint(commandContext(), join(directory, 'one'), options)).toBe(0);
 });
 
 test('the doctor reports that no new node can be built', () => {

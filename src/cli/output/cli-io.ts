@@ -12,6 +12,6 @@ export interface CliIo {
   readonly stderr: CliStream;
   /** Called only by commands that read it, because accessing `process.stdin` opens it. */
   readonly stdin?: () => Readable;
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C and by SIGTERM. */
   readonly signal: AbortSignal;
 }

@@ -9,7 +9,7 @@ export const EXIT_LOCKED = 3;
 export const EXIT_IO = 4;
 /** An internal error, with the code of `sysexits.h`. */
 export const EXIT_INTERNAL = 70;
-/** The code that a shell reports for a process ended by SIGINT. */
+/** The code that a shell reports for a process ended by SIGINT; for SIGTERM too. */
 export const EXIT_INTERRUPTED = 130;
 
 const MEANINGS: ReadonlyMap<number, string> = new Map([

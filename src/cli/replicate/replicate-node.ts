@@ -1,3 +1,4 @@
+import type { WrittenCheckpoint } from '../../replicated/checkpoint/checkpoints.ts';
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import { ReplicatedStore } from '../../replicated/node/replicated-store.ts';
 import type { CommandContext } from '../output/command-context.ts';
@@ -60,16 +61,31 @@ export function replicatePromote(
   );
 }
 
+/** Closing the node ends an upload. */
+async function checkpointUnless(
+  signal: AbortSignal,
+  store: ReplicatedStore,
+): Promise<WrittenCheckpoint> {
+  const stop = (): void => void store.close().catch(() => undefined);
+  signal.throwIfAborted();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await store.checkpoint();
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 /** Applies the log to its end, and writes a checkpoint. */
 export function replicateCheckpoint(
   context: CommandContext,
   directory: string,
   options: ReplicateOptions,
 ): Promise<number> {
-  const standing = 'no checkpoint has been written';
+  const standing = 'an unfinished checkpoint is not used; run it again';
   return tellingIfInterrupted(context, standing, () =>
     withNode(context, directory, options, async (store) => {
-      const written = await store.checkpoint();
+      const written = await checkpointUnless(context.signal, store);
       const { out } = context;
       if (options.json === true) out.line(toJson(written, 2));
       else {
