@@ -11,6 +11,7 @@ import type { CommandContext } from './output/command-context.ts';
 import { UsageError } from './output/command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
+import { keepingCode } from './output/output.ts';
 import { lossText } from './text/loss-text.ts';
 import { surveyDirectory } from '../inspection/survey.ts';
 import { readVerifiable } from '../inspection/verifiable-records.ts';
@@ -103,8 +104,9 @@ async function dumpDamaged(
   await err.flush();
   const recordCount = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const table = new Table({ snapshot: columns, recordCount });
-  await printRecords(context, table.entries(rangeOf(options)), options);
-  return EXIT_DAMAGE;
+  return keepingCode(EXIT_DAMAGE, () =>
+    printRecords(context, table.entries(rangeOf(options)), options),
+  );
 }
 
 async function printCount(

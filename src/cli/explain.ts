@@ -38,7 +38,6 @@ export async function explain(
   context.bar.clear();
   const lines = options.json === true ? [toJson(explanation, 2)] : textOf(explanation);
   for (const line of lines) context.out.line(line);
-  await context.out.flush();
   return EXIT_CODES[explanation.state];
 }
 

@@ -74,7 +74,7 @@ class Import {
     } catch (error) {
       // The first failure is reported, with what is durable.
       await this.#store?.close().catch(() => undefined);
-      return await this.#fail(error);
+      return this.#fail(error);
     }
     await this.#store?.close();
     this.#context.bar.clear();
@@ -163,13 +163,12 @@ class Import {
     }
   }
 
-  async #fail(error: unknown): Promise<number> {
-    const { bar, signal, out, err } = this.#context;
+  #fail(error: unknown): number {
+    const { bar, signal, err } = this.#context;
     bar.clear();
     if (signal.aborted) throw new InterruptedError(`interrupted; ${this.#standing()}`);
     if (error instanceof InputError) {
       this.#tell(error);
-      await out.flush();
       err.line(`lodestore: line ${error.line}: ${error.message}. ${capital(this.#standing())}`);
       return EXIT_USAGE;
     }

@@ -11,6 +11,7 @@ import { reportFiles, stateText, type FileReport } from './text/file-report.ts';
 import type { FrameLine } from '../inspection/frame-line.ts';
 import { toJson } from './output/json-text.ts';
 import { formatChecksum, formatCount } from './output/number-text.ts';
+import { keepingCode } from './output/output.ts';
 import type { Owner } from '../inspection/owner.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 import { renderTable, type TextColumn } from './output/text-table.ts';
@@ -69,15 +70,15 @@ async function inspectHeld(
   });
   context.bar.clear();
   const lines = options.json === true ? [toJson(jsonOf(survey), 2)] : textOf(survey);
-  for (const line of lines) {
-    context.out.line(line);
-    if (context.out.isFull) await context.out.flush();
-  }
-  return report(context, survey);
+  return keepingCode(report(context, survey), async () => {
+    for (const line of lines) {
+      context.out.line(line);
+      if (context.out.isFull) await context.out.flush();
+    }
+  });
 }
 
-async function report(context: CommandContext, survey: Survey): Promise<number> {
-  await context.out.flush();
+function report(context: CommandContext, survey: Survey): number {
   if (survey.damages.length > 0) {
     const hint = `Nothing has been changed. Next: lodestore dump --damaged ${survey.directory}`;
     context.err.line(`lodestore: ${damageError(survey.damages, hint).message}`);

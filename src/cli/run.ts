@@ -8,7 +8,6 @@ import { InterruptedError, UsageError } from './output/command-errors.ts';
 import {
   EXIT_INTERNAL,
   EXIT_INTERRUPTED,
-  EXIT_IO,
   EXIT_OK,
   EXIT_USAGE,
   exitCodeOf,
@@ -33,16 +32,19 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
     stdin: io.stdin,
   };
   let code = EXIT_OK;
+  let told: unknown;
   try {
     await makeProgram(context, (result) => {
       code = result;
     }).parseAsync([...argv], { from: 'user' });
   } catch (error) {
+    told = error;
     code = tellError(context, error);
   }
   for (const output of [context.out, context.err]) {
     await output.flush().catch((error: unknown) => {
-      if (!(error instanceof OutputClosedError)) code = EXIT_IO;
+      if (error instanceof OutputClosedError || error === told) return;
+      code = tellError(context, error);
     });
   }
   return code;

@@ -71,7 +71,6 @@ async function salvageHeld(
     const report = await fill(context, directory, fresh, options);
     bar.clear();
     for (const line of options.json === true ? [toJson(report, 2)] : textOf(report)) out.line(line);
-    await out.flush();
     const isWhole = report.losses.length === 0 && report.skipped.length === 0;
     return isWhole ? EXIT_OK : EXIT_DAMAGE;
   } finally {

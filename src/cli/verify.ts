@@ -52,7 +52,6 @@ async function verifyHeld(
   const tally = tallyOf(survey);
   if (options.json === true) context.out.line(toJson(jsonOf(survey, tally), 2));
   else for (const line of textOf(survey, tally)) context.out.line(line);
-  await context.out.flush();
   return report(context, survey);
 }
 

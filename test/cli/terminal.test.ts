@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -12,7 +14,8 @@ import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
 import { renderTable } from '../../src/cli/output/text-table.ts';
 import { run } from '../../src/cli/run.ts';
 import { runCli, TextSink } from '../support/cli.ts';
-import { closedStore } from '../support/store-directory.ts';
+import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const MIB = 1024 * 1024;
 
@@ -153,6 +156,32 @@ test('failing output gives exit code 0 for EPIPE and 4 for a full disk', async (
     const io = { stdout: brokenSink(code), stderr, signal };
     expect(await run(['dump', directory], io)).toBe(expected);
     expect(stderr.text === '').toBe(expected === 0);
+  }
+});
+
+test('a reader that ends early does not hide damage or a mistake', async () => {
+  const directory = await closedStore();
+  const [log] = await namesIn(directory, 'log_');
+  await flipByte(directory, log!, 300);
+  const files = await temporaryDirectory();
+  const input = join(files, 'in.jsonl');
+  await writeFile(input, '{');
+  const { signal } = new AbortController();
+  for (const [argv, expected] of [
+    [['verify', directory], 1],
+    [['explain', directory], 1],
+    [['inspect', directory], 1],
+    [['inspect', '--frames', '--json', directory], 1],
+    [['dump', '--damaged', directory], 1],
+    [['salvage', directory, join(files, 'target')], 1],
+    [['import', '--json', '--in', input, join(files, 'store')], 2],
+  ] as const) {
+    const io = { stdout: brokenSink('EPIPE'), stderr: new TextSink(), signal };
+    expect([argv, await run(argv, io)]).toEqual([argv, expected]);
+    const full = { stdout: brokenSink('ENOSPC'), stderr: new TextSink(), signal };
+    if (argv[0] === 'salvage') continue;
+    expect([argv, await run(argv, full)]).toEqual([argv, 4]);
+    expect(full.stderr.text.match(/^lodestore: ENOSPC$/gm)).toHaveLength(1);
   }
 });
 

@@ -55,3 +55,16 @@ export class Output {
     throw this.#error;
   }
 }
+
+/**
+ * Prints a result of which the exit code is known. The code stays if the reader ends before it has
+ * read everything.
+ */
+export async function keepingCode(code: number, print: () => Promise<void>): Promise<number> {
+  try {
+    await print();
+  } catch (error) {
+    if (!(error instanceof OutputClosedError)) throw error;
+  }
+  return code;
+}

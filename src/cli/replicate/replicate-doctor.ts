@@ -34,7 +34,6 @@ export async function replicateDoctor(
       if (remedy !== undefined) out.line(`         -> ${remedy}`);
     }
   }
-  await out.flush();
   return findings.some(({ state }) => state === 'unfit') ? EXIT_DAMAGE : EXIT_OK;
 }
 
