@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { loadNativeParts } from '../format/native-parts.ts';
 import { COMMANDS } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
@@ -50,6 +51,8 @@ function addCommand(
     .addHelpText('after', exitCodeHelp(entry.exitCodes))
     // Commander appends the command object after arguments and options.
     .action(async (...given: unknown[]) => {
+      // A missing package must not look like damage.
+      if (Object.keys(entry.arguments).length > 0) loadNativeParts();
       finish(await entry.run(context, ...(given.slice(0, -1) as never[])));
     });
 }

@@ -65,13 +65,17 @@ export function decodeAncestorFrame(bytes: Uint8Array, offset: number): Ancestor
 /**
  * Yields the rows of a frame's payload in lodestore's row format, piece by piece. Stops at the
  * first bytes that are not a row, and returns the reason as a string.
+ *
+ * @throws NativePackageError if there is no zstd library
  */
 export function* ancestorRows(
   payload: Uint8Array,
 ): Generator<Uint8Array, string | undefined, void> {
   const parser = new AncestorRowParser();
+  // Outside of the `try`: a missing library is no damage.
+  const pieces = decompressPieces(payload);
   try {
-    for (const piece of decompressPieces(payload)) {
+    for (const piece of pieces) {
       const rows = parser.push(piece);
       if (typeof rows === 'string') return rows;
       if (rows.length > 0) yield rows;

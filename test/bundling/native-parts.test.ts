@@ -17,6 +17,7 @@ import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildPackage } from '../support/built-package.ts';
+import { ANCESTOR } from '../support/golden.ts';
 
 const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const HAS_NODE_ZSTD = 'zstdCompressSync' in zlib;
@@ -52,12 +53,13 @@ afterAll(() => rm(built, { recursive: true, force: true }));
 async function runWithout(
   without: readonly string[],
   flags: readonly string[] = [],
+  app: string = APP,
 ): Promise<Record<string, unknown>> {
   const home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-native-'));
   try {
     await cp(join(built, 'dist'), join(home, 'dist'), { recursive: true });
     await copyFile(join(built, 'package.json'), join(home, 'package.json'));
-    await writeFile(join(home, 'app.mjs'), APP);
+    await writeFile(join(home, 'app.mjs'), app);
     const names = (await readdir(MODULES)).flatMap((name) => (name === '@node-rs' ? [] : [name]));
     const nodeRs = (await readdir(join(MODULES, '@node-rs'))).map((name) => `@node-rs/${name}`);
     for (const name of [...names, ...nodeRs]) {
@@ -95,6 +97,24 @@ test.skipIf(HAS_NODE_ZSTD)('without any zstd, open rejects and names the remedy'
   const error = await runWithout(['zstd-napi']);
   expect(error).toMatchObject({ code: 'LODESTORE_NATIVE', packageName: 'zstd-napi' });
   expect(error['message']).toMatch(/npm rebuild zstd-napi.*pnpm approve-builds.*yarn.*22\.15/);
+});
+
+/** Verifies a sound directory of the ancestor with the command line. */
+const VERIFY = `
+import { spawnSync } from 'node:child_process';
+const argv = ['dist/cli/main.js', 'verify', ${JSON.stringify(join(ANCESTOR, 'b-one-log'))}];
+const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+console.log(JSON.stringify({ status, stdout, stderr }));
+`;
+
+test('a missing package is no damage of a directory', async () => {
+  expect(await runWithout([], [], VERIFY)).toMatchObject({ status: 0, stderr: '' });
+  const missing = HAS_NODE_ZSTD ? '@node-rs/crc32' : 'zstd-napi';
+  expect(await runWithout([missing], [], VERIFY)).toMatchObject({
+    status: 4,
+    stdout: '',
+    stderr: expect.stringContaining(`the native part of ${missing} could not be loaded`) as unknown,
+  });
 });
 
 test.runIf(HAS_NODE_ZSTD)("without zstd-napi, Node's own zstd is used", async () => {

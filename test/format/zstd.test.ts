@@ -1,7 +1,10 @@
 import zlib from 'node:zlib';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { NativePackageError } from '../../src/base/errors.ts';
 import { ENCODE_SLICE_BYTES } from '../../src/base/limits.ts';
+import { ancestorRows } from '../../src/format/ancestor.ts';
 import { compressedBound } from '../../src/format/compression.ts';
+import { zstd } from '../../src/format/zstd.ts';
 import type { Zstd } from '../../src/format/zstd-library.ts';
 import { NapiZstd } from '../../src/format/zstd-napi.ts';
 import { NodeZstd } from '../../src/format/zstd-node.ts';
@@ -81,3 +84,18 @@ test.each(HAS_NODE_ZSTD ? (['napi', 'node'] as const) : (['napi'] as const))(
     expect(() => [...library.decompressPieces(compressed.subarray(0, -3))]).toThrow(Error);
   },
 );
+
+test('a missing library is not taken for a payload that is not zstd', () => {
+  const library = zstd();
+  const missing = new NativePackageError('zstd-napi', 'it has no binary');
+  const spy = vi.spyOn(library, 'decompressPieces').mockImplementation(() => {
+    throw missing;
+  });
+  onTestFinished(() => spy.mockRestore());
+  expect(() => ancestorRows(payload(100)).next()).toThrow(missing);
+  spy.mockRestore();
+  expect(ancestorRows(payload(100)).next()).toEqual({
+    done: true,
+    value: 'the payload is not zstd',
+  });
+});
