@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
-import { monotonicMs } from '../base/timers.ts';
+import { monotonicMs, nextTurn } from '../base/timers.ts';
 import { StoreBusyError, StoreError } from '../base/errors.ts';
 import type { Awaitable } from '../base/flow.ts';
 import { joinU64 } from '../base/u64.ts';
+import { realPathOf } from '../fs/directory.ts';
+import type { FileSystem } from '../fs/file-system.ts';
 import { RunCursor } from '../runs/run-cursor.ts';
 import type { WriteBatch } from '../store/batch/write-batch.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
@@ -21,7 +23,6 @@ import type { InputRecord } from './records/record-input.ts';
 import { isTooLarge, RecordLoader, type BatchSink } from './records/record-loader.ts';
 import { RecordSource } from '../inspection/record-source.ts';
 import { refuseReplica } from './refuse-replica.ts';
-import { nextTurn } from '../base/timers.ts';
 
 export interface ImportOptions {
   readonly format: 'jsonl' | 'csv' | 'ancestor';
@@ -45,11 +46,15 @@ export async function importRecords(
   if (options.format === 'ancestor' && options.in === STDIN) {
     throw new UsageError('--format ancestor reads a directory: give it with --in');
   }
-  if (options.format === 'ancestor' && resolve(options.in) === resolve(directory)) {
+  if (options.format === 'ancestor' && (await isSame(context.fs, options.in, directory))) {
     throw new UsageError('--in is the directory of the store itself: open it instead');
   }
   await refuseReplica(context.fs, directory);
   return new Import(context, directory, options).run();
+}
+
+async function isSame(fs: FileSystem, one: string, other: string): Promise<boolean> {
+  return (await realPathOf(fs, resolve(one))) === (await realPathOf(fs, resolve(other)));
 }
 
 class Import {
@@ -157,6 +162,8 @@ class Import {
           });
           if (room !== undefined) await room;
         }
+        await nextTurn();
+        signal.throwIfAborted();
       }
     } finally {
       await source.close();

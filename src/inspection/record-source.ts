@@ -1,6 +1,8 @@
 import { CorruptionError } from '../base/errors.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
-import { finishSteps } from '../base/steps.ts';
+import { finishInSlices } from '../base/steps.ts';
+import { nextTurn } from '../base/timers.ts';
+import { SLICE_MS, WorkSlices } from '../base/work-slices.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
@@ -144,17 +146,27 @@ export class RecordSource {
   /** For an ancestor's snapshot, or logs without a snapshot. */
   async *#foldWhole(ancestorPath: string | undefined): AsyncGenerator<Columns, void, void> {
     const { fs, signal } = this.#parts;
+    const pause = pauseFor(signal);
     const records =
-      ancestorPath === undefined ? [] : await readAncestorSnapshot(fs, ancestorPath, signal);
+      ancestorPath === undefined ? [] : await readAncestorSnapshot(fs, ancestorPath, signal, pause);
     if (!Array.isArray(records)) throw this.#damage(records);
-    const folded: Columns[] = [];
+    let folded: Columns[] = [];
     const folder = new Folder((columns) => folded.push(columns));
-    folder.apply(new RunCursor(records), new RunCursor(this.#updates), undefined);
-    folder.flush();
-    for (const columns of folded) {
-      signal.throwIfAborted();
-      yield columns;
+    const updates = new RunCursor(this.#updates);
+    for (const [i, chunk] of records.entries()) {
+      foldChunk([chunk], updates, records[i + 1]?.firstKey, folder);
+      yield* folded;
+      folded = [];
+      await pause();
     }
+    while (!updates.done) {
+      folder.applyChunk(updates, undefined);
+      yield* folded;
+      folded = [];
+      await pause();
+    }
+    folder.flush();
+    yield* folded;
   }
 
   #damage(damage: JobDamage): CorruptionError {
@@ -164,6 +176,18 @@ export class RecordSource {
   async close(): Promise<void> {
     await this.#file?.close();
   }
+}
+
+/**
+ * Gives the event loop a turn when the slice of the work is over, so that an interrupt is handled.
+ * Throws the signal's reason.
+ */
+function pauseFor(signal: AbortSignal): () => Promise<void> | undefined {
+  const slices = new WorkSlices({ pause: nextTurn, sliceMs: SLICE_MS });
+  return () => {
+    signal.throwIfAborted();
+    return slices.pauseIfDue();
+  };
 }
 
 function damageError({ path, offset, reason }: JobDamage, directory: string): CorruptionError {
@@ -184,7 +208,7 @@ async function foldUpdates(
     const reader = new ChunkReader(file!, fileBytes, header.storeId, snapshot.number);
     source = { ...source, entries: index.entries, reader };
   } else if (snapshot !== undefined && hasIntervals) {
-    const records = await readAncestorSnapshot(fs, snapshot.path, signal);
+    const records = await readAncestorSnapshot(fs, snapshot.path, signal, pauseFor(signal));
     if (!Array.isArray(records)) throw damageError(records, directory);
     source = { ...source, records };
   }
@@ -214,11 +238,18 @@ async function loadLogs(
   );
   const logs: LoadedLog[] = [];
   const pile = new PartPile();
+  const pause = pauseFor(signal);
   for (const { number, path } of newer) {
     const onProgress = progress.part();
-    const { scan, parts } = await scanRun(fs, path, { number, storeId, signal, onProgress });
+    const { scan, parts } = await scanRun(fs, path, {
+      number,
+      storeId,
+      signal,
+      onProgress,
+      pause,
+    });
     logs.push({ number, path, scan });
-    finishSteps(pile.add(parts));
+    await finishInSlices(pile.add(parts), pause);
   }
-  return { logs, updates: finishSteps(pile.finish()) };
+  return { logs, updates: await finishInSlices(pile.finish(), pause) };
 }

@@ -1,8 +1,9 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { CsvParser } from '../../src/cli/records/csv-input.ts';
 import { InputError } from '../../src/cli/records/input-error.ts';
 import { LineCutter } from '../../src/cli/records/input-lines.ts';
@@ -17,6 +18,8 @@ import {
 } from '../../src/cli/records/record-text.ts';
 import { run } from '../../src/cli/run.ts';
 import { MetadataStore, StoreError, type WriteBatch } from '../../src/index.ts';
+import { logName, snapshotName } from '../../src/format/file-name.ts';
+import { ancestorFrameOfRows } from '../support/ancestor-files.ts';
 import { runCli, TextSink, type CliResult } from '../support/cli.ts';
 import { columnsOf } from '../support/columns.ts';
 import { dumpOfStore } from '../support/dump.ts';
@@ -201,6 +204,51 @@ test("import converts the ancestor's directory into a store", async () => {
   ]) {
     expect((await runCli(argv)).code).toBe(2);
   }
+});
+
+test('a symbolic link to the store is not imported into it', async () => {
+  const directory = await copyOf(ANCESTOR, 'b-one-log');
+  const link = join(await temporaryDirectory(), 'link');
+  await symlink(directory, link);
+  const { code, err } = await runCli(['import', '--format', 'ancestor', '--in', link, directory]);
+  expect([code, err]).toEqual([2, expect.stringContaining('the directory of the store itself')]);
+});
+
+/** Whether the first batch of a new store has been written. */
+function hasBegun(directory: string): boolean {
+  try {
+    return readFileSync(join(directory, logName(1)))
+      .subarray(0, 8)
+      .some(Boolean);
+  } catch {
+    return false;
+  }
+}
+
+test("an import of the ancestor's records can be interrupted between two batches", async () => {
+  const source = await temporaryDirectory();
+  const rows = Array.from({ length: 50_000 }, (_, i) => ({ key: BigInt(i), value: 1n }));
+  await writeFile(join(source, snapshotName(0)), ancestorFrameOfRows(rows));
+  await writeFile(join(source, logName(1)), '');
+  const directory = join(await temporaryDirectory(), 'store');
+  const controller = new AbortController();
+  const watch = (): void => {
+    if (hasBegun(directory)) controller.abort();
+    else timer = setImmediate(watch);
+  };
+  let timer = setImmediate(watch);
+  onTestFinished(() => clearImmediate(timer));
+  const { code, err } = await runCli(
+    ['import', '--format', 'ancestor', '--in', source, directory],
+    controller.signal,
+  );
+  expect(code).toBe(130);
+  const told = /the first ([\d,]+) records have been imported/.exec(err)?.[1];
+  const imported = Number(told?.replace(',', ''));
+  expect(imported).toBeLessThan(50_000);
+  const store = await MetadataStore.open(directory, { readOnly: true });
+  expect(store.size).toBe(imported);
+  await store.close();
 });
 
 /** Resolves when a store in `directory` holds `count` records. */
