@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { monotonicMs, nextTurn } from '../base/timers.ts';
-import { StoreBusyError, StoreError } from '../base/errors.ts';
+import { StoreBusyError } from '../base/errors.ts';
 import type { Awaitable } from '../base/flow.ts';
 import { joinU64 } from '../base/u64.ts';
 import { realPathOf } from '../fs/directory.ts';
@@ -179,9 +179,7 @@ class Import {
       err.line(`lodestore: line ${error.line}: ${error.message}. ${capital(this.#standing())}`);
       return EXIT_USAGE;
     }
-    if (error instanceof StoreError && this.#store !== undefined) {
-      err.line(`lodestore: ${this.#standing()}`);
-    }
+    if (this.#store !== undefined) err.line(`lodestore: ${this.#standing()}`);
     throw error;
   }
 

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
+import { importRecords } from '../../src/cli/import.ts';
+import { Output } from '../../src/cli/output/output.ts';
 import { CsvParser } from '../../src/cli/records/csv-input.ts';
 import { InputError } from '../../src/cli/records/input-error.ts';
 import { LineCutter } from '../../src/cli/records/input-lines.ts';
@@ -19,15 +21,19 @@ import {
 import { run } from '../../src/cli/run.ts';
 import { MetadataStore, StoreError, type WriteBatch } from '../../src/index.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
+import type { FileSystem, OpenFile } from '../../src/fs/file-system.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { ancestorFrameOfRows } from '../support/ancestor-files.ts';
-import { runCli, TextSink, type CliResult } from '../support/cli.ts';
+import { commandContext, runCli, TextSink, type CliResult } from '../support/cli.ts';
 import { columnsOf } from '../support/columns.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { ANCESTOR, copyOf } from '../support/golden.ts';
+import { openedFile } from '../support/read-only-files.ts';
 import { closedStore } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const MAX = 2n ** 64n - 1n;
+const EMPTY_FILE = openedFile(new Uint8Array(0));
 
 async function importText(
   text: string | Uint8Array,
@@ -62,6 +68,12 @@ test('JSON lines accept strings or safe integers, data in two encodings, empty l
   );
 });
 
+test('JSON numbers may have an exponent or a fraction of zeros', async () => {
+  const { code, directory } = await importText('{"key" : 1.0, "value":\t1e3 }\n');
+  expect(code).toBe(0);
+  expect(await dumpOfDirectory(directory)).toBe('1 1000 \n');
+});
+
 test('CSV accepts fields by name in any order, quotes, and a byte order mark', async () => {
   const { code, directory } = await importText(
     '\uFEFFvalue,"key",dataHex\r\n7,"1",\r\n"8",2,"0aff"\n\n',
@@ -87,6 +99,13 @@ test.each([
   ['jsonl', `{"key":"${MAX + 1n}","value":"1"}`, 1, 'greater than'],
   ['jsonl', '{"key":9007199254740993,"value":"1"}', 1, 'would be rounded'],
   ['jsonl', '{"key":1.5,"value":"1"}', 1, 'neither a string'],
+  ['jsonl', '{"key":4503599627370497.5,"value":"1"}', 1, 'more digits'],
+  ['jsonl', '{"key":"1","value":0.99999999999999999999}', 1, 'more digits'],
+  ['jsonl', '{"key":"1","value":99999999999999999999e-20}', 1, 'more digits'],
+  ['jsonl', '{"key":"1","key":"2","value":"1"}', 1, 'a field twice'],
+  ['jsonl', '{"key":{"key":1},"key":"2","value":"1"}', 1, 'a field twice'],
+  ['jsonl', '{"key":"1","value":"1","\\u0076alue":"2"}', 1, 'a field twice'],
+  ['jsonl', '{"key":"1","value":"1","dataHex":"\u0130\u0131"}', 1, 'not hexadecimal'],
   ['jsonl', '{"key":"1","value":"1","dataLength":5}', 1, 'other than key, value, data, dataHex'],
   ['jsonl', '{"key":"1","value":"1","data":"A","dataHex":"00"}', 1, 'both data and dataHex'],
   ['jsonl', '{"key":"1","value":"1","data":"A"}', 1, 'not base64'],
@@ -152,6 +171,32 @@ test('a mistake keeps whole batches before it, reports them, and writes nothing 
   const again = await importText(linesOf(0, 5_000), [], directory);
   expect(again.code).toBe(0);
   expect((await dumpOfDirectory(directory)).split('\n')).toHaveLength(5_001);
+});
+
+test('an input that cannot be read further tells what is durable', async () => {
+  const path = join(await temporaryDirectory(), 'in.jsonl');
+  await writeFile(path, linesOf(0, 20_000));
+  const failing = Object.create(nodeFileSystem) as { open: FileSystem['open'] } & FileSystem;
+  failing.open = async (opened, mode) => {
+    const file = await nodeFileSystem.open(opened, mode);
+    const read: OpenFile['read'] = async (target, position) => {
+      if (position === 0) return file.read(target, position);
+      throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+    };
+    return { ...EMPTY_FILE, read, close: () => file.close() };
+  };
+  const stderr = new TextSink();
+  const context = { ...commandContext(), fs: failing, err: new Output(stderr) };
+  const into = join(await temporaryDirectory(), 'store');
+  await expect(importRecords(context, into, { format: 'jsonl', in: path })).rejects.toMatchObject({
+    code: 'EIO',
+  });
+  await context.err.flush();
+  const told = /the first ([\d,]+) records have been imported/.exec(stderr.text)?.[1];
+  expect(told).toMatch(/^\d+,000$/);
+  const store = await MetadataStore.open(into, { readOnly: true });
+  expect(store.size).toBe(Number(told?.replace(',', '')));
+  await store.close();
 });
 
 test('--dry-run finds mistakes and creates nothing', async () => {

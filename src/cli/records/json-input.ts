@@ -8,7 +8,8 @@ const NO_DATA = new Uint8Array(0);
 /**
  * Parses a line as `export` writes it: an object with `key` and `value`, each a string of decimal
  * digits or a safe integer, and optionally `data` in base64 or `dataHex`. Returns undefined for an
- * empty line.
+ * empty line. Refuses what `JSON.parse` resolves silently: a name that is there twice, and a number
+ * that it rounds.
  *
  * @throws InputError
  */
@@ -21,11 +22,38 @@ export function parseJsonLine({ text, number }: InputLine): InputRecord | undefi
     throw new InputError(number, `it has a field other than ${known}`);
   }
   const { key, value, data, dataHex } = fields;
-  return {
+  const record = {
     key: parseU64(digitsOf(key, 'key', number), 'key', number),
     value: parseValue(digitsOf(value, 'value', number), number),
     data: dataOf(data, dataHex, number),
   };
+  requireUnique(text, fields, number);
+  if (typeof key === 'number' || typeof value === 'number') requireExact(text, number);
+  return record;
+}
+
+/**
+ * The names and values that are left have no colon in them: each colon but one for each name
+ * belongs to a name that a later one has replaced.
+ */
+function requireUnique(text: string, fields: object, line: number): void {
+  let colons = 0;
+  for (let at = text.indexOf(':'); at >= 0; at = text.indexOf(':', at + 1)) colons++;
+  if (colons !== Object.keys(fields).length) throw new InputError(line, 'it has a field twice');
+}
+
+/** A number with at most so many digits is not rounded to an integer that it is not. */
+const EXACT_DIGITS = 15;
+
+/** A fraction with many digits may have been rounded to an integer. Strings hold no colon here. */
+function requireExact(text: string, line: number): void {
+  for (const [, literal = ''] of text.matchAll(/:\s*(-?[0-9][0-9.eE+-]*)/g)) {
+    const [mantissa = ''] = literal.split(/[eE]/);
+    const digits = mantissa.replaceAll(/[-.]/g, '').replace(/^0+/, '');
+    if (digits.length > EXACT_DIGITS && /[.eE]/.test(literal)) {
+      throw new InputError(line, 'it has a number with more digits than can be read exactly');
+    }
+  }
 }
 
 function parseObject(text: string, line: number): Readonly<Record<string, unknown>> {

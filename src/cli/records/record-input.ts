@@ -35,9 +35,8 @@ export function parseValue(text: string, line: number): bigint | number {
 /** Decodes bytes. Rejects text with any invalid character. */
 export function parseData(text: string, encoding: 'base64' | 'hex', line: number): Uint8Array {
   const bytes = Buffer.from(text, encoding);
-  const isExact =
-    encoding === 'hex' ? bytes.length * 2 === text.length : bytes.toString('base64') === text;
-  if (!isExact) {
+  // `Buffer.from` takes the low byte of a character that is not hexadecimal for one that is.
+  if (bytes.toString(encoding) !== (encoding === 'hex' ? text.toLowerCase() : text)) {
     const name = encoding === 'hex' ? 'dataHex is not hexadecimal' : 'data is not base64';
     throw new InputError(line, `${name}, or is not complete`);
   }
