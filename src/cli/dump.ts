@@ -39,12 +39,15 @@ export async function dump(
   requireWithin(options);
   try {
     const store = await openToRead(context, directory);
-    context.bar.clear();
-    const { keyspace } = options;
-    const reads = keyspace === undefined ? store : store.keyspace(keyspace);
-    if (options.count === true) await printCount(context, reads, options);
-    else await printRecords(context, reads.entries(rangeOf(options)), options);
-    await store.close();
+    try {
+      context.bar.clear();
+      const { keyspace } = options;
+      const reads = keyspace === undefined ? store : store.keyspace(keyspace);
+      if (options.count === true) await printCount(context, reads, options);
+      else await printRecords(context, reads.entries(rangeOf(options)), options);
+    } finally {
+      await store.close();
+    }
     return EXIT_OK;
   } catch (error) {
     if (options.damaged !== true || !(error instanceof CorruptionError)) throw error;

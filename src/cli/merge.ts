@@ -72,7 +72,8 @@ async function mergeWatched(
     const { progressBytes: doneBytes } = store.stats().merges;
     bar.report({ phase: 'merge', doneBytes, totalBytes });
   }, LOOK_MS);
-  const stop = (): void => void store.close();
+  // `mergeStore` closes the store too, and reports a failure.
+  const stop = (): void => void store.close().catch(() => undefined);
   signal.addEventListener('abort', stop, { once: true });
   try {
     signal.throwIfAborted();
