@@ -1,3 +1,4 @@
+import { shellWord } from '../base/shell-word.ts';
 import type { Claim } from '../format/claim.ts';
 import { WRITTEN_VERSION } from '../format/file-header.ts';
 import { logName } from '../format/file-name.ts';
@@ -80,7 +81,7 @@ async function inspectHeld(
 
 function report(context: CommandContext, survey: Survey): number {
   if (survey.damages.length > 0) {
-    const hint = `Nothing has been changed. Next: lodestore dump --damaged ${survey.directory}`;
+    const hint = `Nothing has been changed. Next: lodestore dump --damaged ${shellWord(survey.directory)}`;
     context.err.line(`lodestore: ${damageError(survey.damages, hint).message}`);
     return EXIT_DAMAGE;
   }
@@ -106,7 +107,7 @@ function* textOf(survey: Survey): Generator<string, void, void> {
   const foreign = survey.listing.foreign.length;
   if (foreign > 0) yield 'Foreign files are not touched.';
   if (survey.snapshots.at(-1)?.state?.format === 'lodestore') {
-    yield `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" reads them.`;
+    yield `The chunks of the snapshot have not been read: "lodestore verify ${shellWord(survey.directory)}" reads them.`;
   }
 }
 

@@ -1,8 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/cli/explain.ts';
-import { besideOf, shellWord } from '../../src/cli/text/explain-result.ts';
+import { shellWord } from '../../src/base/shell-word.ts';
+import { besideOf } from '../../src/cli/text/explain-result.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { MetadataStore } from '../../src/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';
@@ -11,7 +12,8 @@ import { dumpOfSubject } from '../support/damage-subject.ts';
 import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
 import { ANCESTOR, copyOf } from '../support/golden.ts';
 import { machineWith, storeFiles } from '../support/machine.ts';
-import { closedStore } from '../support/store-directory.ts';
+import { nth } from '../support/nth.ts';
+import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface ExplanationJson {
@@ -180,4 +182,16 @@ test('paths are quoted for a shell, and foreign names are listed', () => {
   expect(shellWord("it's here")).toBe(`'it'\\''s here'`);
   expect([besideOf('/srv/meta/', 'x'), besideOf('meta', 'x')]).toEqual(['/srv/meta-x', 'meta-x']);
   expect(besideOf('.', 'x')).toBe('./../store-x');
+});
+
+test('all advice quotes a path that a shell would split', async () => {
+  const directory = join(await temporaryDirectory(), "a store's files");
+  await cp(await closedStore(), directory, { recursive: true });
+  await flipByte(directory, nth(await namesIn(directory, 'log_'), 0), 300);
+  for (const command of ['inspect', 'verify', 'dump', 'explain']) {
+    const { out, err } = await runCli([command, directory]);
+    const advice = `${out}${err}`.match(/lodestore (?:explain|verify|dump|salvage) .*/g) ?? [];
+    expect(advice.length, command).toBeGreaterThan(0);
+    for (const line of advice) expect(line).toContain(` ${shellWord(directory)}`);
+  }
 });

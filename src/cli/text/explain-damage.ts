@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
+import { shellWord } from '../../base/shell-word.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { concernsRecords } from '../../store/salvage/salvage-loss.ts';
 import { readSalvageable } from '../../store/salvage/salvage-reading.ts';
 import { consequenceOf } from './damage-text.ts';
-import { besideOf, shellWord, type Choice, type ExplainResult } from './explain-result.ts';
+import { besideOf, type Choice, type ExplainResult } from './explain-result.ts';
 import { lossText } from './loss-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';

@@ -1,7 +1,8 @@
+import { shellWord } from '../../base/shell-word.ts';
 import type { Obstacle } from '../../inspection/obstacles.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { explainSound } from './explain-sound.ts';
-import { shellWord, type Choice, type ExplainResult } from './explain-result.ts';
+import type { Choice, ExplainResult } from './explain-result.ts';
 
 /** What was found besides the contents of the files. */
 export interface Surroundings {

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { StoreError, systemCode } from '../../base/errors.ts';
+import { shellWord } from '../../base/shell-word.ts';
 import { consequenceOf } from './damage-text.ts';
-import { besideOf, shellWord, type Choice, type ExplainResult } from './explain-result.ts';
+import { besideOf, type Choice, type ExplainResult } from './explain-result.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
 const NO_RIGHT: readonly string[] = ['EACCES', 'EPERM'];

@@ -28,11 +28,6 @@ export interface ExplainResult {
   readonly next: { readonly command: string; readonly why: string };
 }
 
-/** Quotes a path as one word of a shell. */
-export function shellWord(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
-}
-
 /** The name for a new directory next to `directory`. */
 export function besideOf(directory: string, suffix: string): string {
   const trimmed = directory.replace(/(?<=.)\/+$/, '');

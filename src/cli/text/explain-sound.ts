@@ -1,5 +1,6 @@
+import { shellWord } from '../../base/shell-word.ts';
 import { INCOMPLETE_NAME, MARKER_NAME } from '../../format/file-name.ts';
-import { shellWord, type ExplainResult } from './explain-result.ts';
+import type { ExplainResult } from './explain-result.ts';
 import { countOf } from '../output/number-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { verdictText } from './verdict-text.ts';

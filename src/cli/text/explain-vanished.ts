@@ -1,7 +1,8 @@
 import { join } from 'node:path';
+import { shellWord } from '../../base/shell-word.ts';
 import { LOCK_NAME } from '../../format/file-name.ts';
 import type { Survey } from '../../inspection/survey.ts';
-import { besideOf, shellWord, type ExplainResult } from './explain-result.ts';
+import { besideOf, type ExplainResult } from './explain-result.ts';
 
 /** Explains a directory whose lock file claims a store, but which has none of its files. */
 export function explainVanished({ directory, damages }: Survey): ExplainResult {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { shellWord } from '../../base/shell-word.ts';
 import { consequenceOf } from './damage-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Opening } from '../../inspection/opening.ts';
@@ -74,7 +75,7 @@ function damageText(survey: Survey): string[] {
     if (consequence !== '') lines.push(`    ${consequence}`);
   }
   lines.push(
-    `Next: "lodestore dump --damaged ${directory}" prints the records that verify and what is left out;`,
+    `Next: "lodestore dump --damaged ${shellWord(directory)}" prints the records that verify and what is left out;`,
     `opening with recovery: 'salvage' keeps those, and moves damaged originals to quarantine/.`,
   );
   return lines;
