@@ -10,6 +10,7 @@ import { explainIncomplete, explainNoStore } from './text/explain-sound.ts';
 import type { ExplainResult } from './text/explain-result.ts';
 import { toJson } from './output/json-text.ts';
 import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
+import { findCopies } from '../inspection/store-copies.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface ExplainOptions {
@@ -81,7 +82,7 @@ async function explainSurvey(
     case 'refused':
       return explainRefused(survey);
     case 'no store':
-      return explainNoStore(survey);
+      return explainNoStore(survey, await findCopies(fs, survey.directory));
   }
 }
 

@@ -23,6 +23,7 @@ import { countOf, formatBytes } from './output/number-text.ts';
 import { REPORT_NAME, writeReport, writeSalvaged } from './salvaged-store.ts';
 import { lockSource } from '../inspection/source-lock.ts';
 import { viewSource } from '../inspection/source-view.ts';
+import { findCopies } from '../inspection/store-copies.ts';
 import { findUnreadable } from '../inspection/unreadable-files.ts';
 
 export interface SalvageOptions {
@@ -135,14 +136,18 @@ async function read(
   return readSalvageable(viewSource(fs, { hidden, onRead }), directory, signal);
 }
 
-/** @throws StoreError if there is neither a log nor a snapshot, nor a claim that one existed */
+/**
+ * @throws StoreError if there is neither a log nor a snapshot, under any name, nor a claim that one
+ *   existed
+ */
 async function bytesToRead(
   fs: FileSystem,
   directory: string,
   hidden: ReadonlySet<string>,
 ): Promise<number> {
   const { claim, listing } = await readDirectoryContents(fs, directory);
-  const names = [...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)];
+  const named = [...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)];
+  const names = named.length > 0 ? named : await findCopies(viewSource(fs, { hidden }), directory);
   if (names.length === 0 && claim === undefined) throw noStoreError(directory);
   const readable = names.filter((name) => !hidden.has(name));
   const stats = await Promise.all(readable.map((name) => fs.stat(join(directory, name))));

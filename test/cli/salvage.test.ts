@@ -1,6 +1,7 @@
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { explain } from '../../src/cli/explain.ts';
 import { inspect } from '../../src/cli/inspect.ts';
 import { salvage } from '../../src/cli/salvage.ts';
 import { logName } from '../../src/format/file-name.ts';
@@ -8,7 +9,7 @@ import type { FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore, PositionExpiredError } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { fingerprint, runCli, runOn } from '../support/cli.ts';
-import { dumpOfSubject } from '../support/damage-subject.ts';
+import { dumpOfSubject, SNAPSHOT } from '../support/damage-subject.ts';
 import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { machineWith } from '../support/machine.ts';
@@ -271,6 +272,20 @@ test.each(['EMFILE', 'EACCES'] as const)(
     expect([...fs.files().keys()].filter((path) => path.startsWith('/t'))).toEqual([]);
   },
 );
+
+test('a store of which only a copy under a foreign name is left is found', async () => {
+  const files = new Map([[`${SNAPSHOT}.bak`, subject.files.get(SNAPSHOT)!]]);
+  const fs = machineWith(files);
+  const explained = await runOn(fs, (context) => explain(context, '/s', {}));
+  expect(explained.code).toBe(4);
+  expect(explained.out).toContain(`these are logs or snapshots: ${SNAPSHOT}.bak.`);
+  expect(explained.out).toContain('Next: lodestore salvage /s /s-salvaged');
+  const { code } = await runOn(fs, (context) => salvage(context, '/s', '/t', {}));
+  expect(code).toBe(0);
+  const store = await openOn(fs, '/t');
+  expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], []));
+  await store.close();
+});
 
 test('damage is printed as text', async () => {
   const directory = await closedStore();

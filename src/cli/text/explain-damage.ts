@@ -10,6 +10,7 @@ import { lossText } from './loss-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
+import { findCopies } from '../../inspection/store-copies.ts';
 import { explainVanished } from './explain-vanished.ts';
 
 /** Explains damage: each place, what salvage would keep, and what each choice would lose. */
@@ -19,7 +20,9 @@ export async function explainDamaged(
   signal: AbortSignal,
 ): Promise<ExplainResult> {
   const { directory, damages, owner } = survey;
-  if (survey.snapshots.length + survey.logs.length === 0) return explainVanished(survey);
+  const isNamed = survey.snapshots.length + survey.logs.length > 0;
+  // Copies under foreign names may have everything.
+  if (!isNamed && (await findCopies(fs, directory)).length === 0) return explainVanished(survey);
   const { columns, losses, moves } = await readSalvageable(fs, directory, signal);
   const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const because = damages.map((damage) => {

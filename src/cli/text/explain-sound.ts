@@ -1,6 +1,6 @@
 import { shellWord } from '../../base/shell-word.ts';
 import { INCOMPLETE_NAME, MARKER_NAME } from '../../format/file-name.ts';
-import type { ExplainResult } from './explain-result.ts';
+import { besideOf, type ExplainResult } from './explain-result.ts';
 import { countOf } from '../output/number-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { verdictText } from './verdict-text.ts';
@@ -52,8 +52,9 @@ function isAncestor(survey: Survey): boolean {
   return survey.logs.some((log) => log.scan?.format === 'ancestor');
 }
 
-/** Explains a directory without a store. */
-export function explainNoStore(survey: Survey): ExplainResult {
+/** Explains a directory without a store. `copies`: files of stores under foreign names. */
+export function explainNoStore(survey: Survey, copies: readonly string[]): ExplainResult {
+  if (copies.length > 0) return explainCopies(survey, copies);
   const { directory, listing, others } = survey;
   const had = others.some((other) => other.kind === 'marker' || other.kind === 'lock');
   const because = had
@@ -78,6 +79,25 @@ export function explainNoStore(survey: Survey): ExplainResult {
     next: {
       command: `ls -la ${shellWord(directory)}`,
       why: 'it shows what is there instead, and since when',
+    },
+  };
+}
+
+function explainCopies({ directory }: Survey, copies: readonly string[]): ExplainResult {
+  const names = copies.slice(0, 5).join(', ') + (copies.length > 5 ? ', …' : '');
+  const target = besideOf(directory, 'salvaged');
+  return {
+    directory,
+    state: 'no store',
+    summary: 'There is no store here, but there are files of one under other names.',
+    because: [
+      `By their headers, these are logs or snapshots: ${names}.`,
+      'Opening creates a new, empty store beside them, because no name is that of a log or a snapshot.',
+    ],
+    choices: [],
+    next: {
+      command: `lodestore salvage ${shellWord(directory)} ${shellWord(target)}`,
+      why: 'it reads them by their headers, writes a new directory, and does not change this one',
     },
   };
 }
