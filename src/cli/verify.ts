@@ -4,7 +4,7 @@ import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import type { Damage } from '../inspection/damage.ts';
-import { consequenceOf, damageError } from './text/damage-text.ts';
+import { consequenceOf, damageError, placeText } from './text/damage-text.ts';
 import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatCount } from './output/number-text.ts';
@@ -105,13 +105,13 @@ function textOf(survey: Survey, tally: Tally): string[] {
       `${countOf(tally.chunks, 'chunk')}, ${countOf(tally.logs, 'log')} of ${countOf(tally.frames, 'frame')}.`,
   ];
   for (const damage of survey.damages) {
-    lines.push(`damaged: ${damage.path}, offset ${formatCount(damage.offset)}: ${damage.reason}`);
+    lines.push(`damaged: ${damage.path}, ${placeText(damage)}`);
     const consequence = consequenceOf(damage);
     if (consequence !== '') lines.push(`  ${consequence}`);
   }
-  for (const { path, offset, reason } of tally.leftoverDamages) {
+  for (const damage of tally.leftoverDamages) {
     const remark = 'a leftover of a merge, nothing depends on it';
-    lines.push(`remark: ${path}, offset ${formatCount(offset)}: ${reason} (${remark})`);
+    lines.push(`remark: ${damage.path}, ${placeText(damage)} (${remark})`);
   }
   if (survey.opening?.torn !== undefined) {
     const { name, offset, bytes } = survey.opening.torn;

@@ -8,6 +8,7 @@ import {
   formatBytes,
   formatCount,
   formatSeconds,
+  groupDigits,
 } from '../../src/cli/output/number-text.ts';
 import { Output, OutputClosedError } from '../../src/cli/output/output.ts';
 import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
@@ -40,6 +41,17 @@ test('numbers are formatted for people', () => {
     '1 batch',
     '1,204 batches',
   ]);
+});
+
+test('the digits of a text are grouped, but not those of names and paths', () => {
+  const reason =
+    'the log follows log 4 of 1000 bytes up to sequence 18446744073709551615, but log_0000000000000004 in /srv/1234/x';
+  expect(groupDigits(reason)).toBe(
+    'the log follows log 4 of 1,000 bytes up to sequence 18,446,744,073,709,551,615, but log_0000000000000004 in /srv/1234/x',
+  );
+  expect(groupDigits('2 batches, 1001 to 1002: 1,000 and 12.5678, 0x12345 1234ab 12345.')).toBe(
+    '2 batches, 1,001 to 1,002: 1,000 and 12.5678, 0x12345 1234ab 12,345.',
+  );
 });
 
 test('a table is as wide as its widest cells', () => {

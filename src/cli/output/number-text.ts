@@ -5,6 +5,16 @@ export function formatCount(count: number | bigint): string {
   return count.toString().replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/**
+ * Formats the integers in a text like `formatCount`, except those in names, paths and hexadecimal
+ * digits.
+ */
+export function groupDigits(text: string): string {
+  return text.replaceAll(/(?<![\w./,-])\d{4,}(?![\w/-]|[.,]\d)/g, (digits) =>
+    digits.replace(/\B(?=(\d{3})+$)/g, ','),
+  );
+}
+
 /** `1 batch`, `1,204 batches`. */
 export function countOf(count: number | bigint, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${Number(count) === 1 ? one : many}`;

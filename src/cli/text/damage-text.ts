@@ -1,6 +1,6 @@
 import { CorruptionError } from '../../base/errors.ts';
 import type { Damage } from '../../inspection/damage.ts';
-import { countOf, formatBytes, formatCount } from '../output/number-text.ts';
+import { countOf, formatBytes, formatCount, groupDigits } from '../output/number-text.ts';
 
 /** The affected data, as a clause. Empty if unknown. */
 export function consequenceOf(damage: Damage): string {
@@ -18,6 +18,11 @@ export function consequenceOf(damage: Damage): string {
   }
   if (affectedBytes !== undefined) parts.push(`${formatBytes(affectedBytes)} of the file`);
   return parts.length === 0 ? '' : `affected: ${parts.join(', ')}`;
+}
+
+/** The place and the reason, without the name of the file. */
+export function placeText({ offset, reason }: Pick<Damage, 'offset' | 'reason'>): string {
+  return `offset ${formatCount(offset)}: ${groupDigits(reason)}`;
 }
 
 /** The first damage as an error, so that all commands report it in the same words. */

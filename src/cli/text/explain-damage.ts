@@ -4,10 +4,10 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { concernsRecords } from '../../store/salvage/salvage-loss.ts';
 import { readSalvageable } from '../../store/salvage/salvage-reading.ts';
-import { consequenceOf } from './damage-text.ts';
+import { consequenceOf, placeText } from './damage-text.ts';
 import { besideOf, type Choice, type ExplainResult } from './explain-result.ts';
 import { lossText } from './loss-text.ts';
-import { countOf, formatCount } from '../output/number-text.ts';
+import { countOf } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { findCopies } from '../../inspection/store-copies.ts';
@@ -26,9 +26,8 @@ export async function explainDamaged(
   const { columns, losses, moves } = await readSalvageable(fs, directory, signal);
   const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const because = damages.map((damage) => {
-    const { path, offset, reason } = damage;
     const what = consequenceOf(damage);
-    const place = `${basename(path)}, offset ${formatCount(offset)}: ${reason}.`;
+    const place = `${basename(damage.path)}, ${placeText(damage)}.`;
     return what === '' ? place : `${place} ${what.replace(/^affected/, 'Affected, at most')}.`;
   });
   for (const { from, to, reason } of moves) {

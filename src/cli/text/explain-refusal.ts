@@ -4,6 +4,7 @@ import { shellWord } from '../../base/shell-word.ts';
 import { consequenceOf } from './damage-text.ts';
 import { besideOf, type Choice, type ExplainResult } from './explain-result.ts';
 import type { Survey } from '../../inspection/survey.ts';
+import { groupDigits } from '../output/number-text.ts';
 
 const NO_RIGHT: readonly string[] = ['EACCES', 'EPERM'];
 const PASSING: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'ESTALE'];
@@ -15,7 +16,9 @@ export function explainRefused(survey: Survey): ExplainResult {
   const because = refusals.map((refusal) => `${refusal.message}.`);
   for (const damage of damages) {
     const what = consequenceOf(damage);
-    because.push(`${damage.path} is also damaged: ${damage.reason}.${what && ` (${what})`}`);
+    because.push(
+      `${damage.path} is also damaged: ${groupDigits(damage.reason)}.${what && ` (${what})`}`,
+    );
   }
   if (newer !== undefined) {
     return {

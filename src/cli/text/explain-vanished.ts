@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { shellWord } from '../../base/shell-word.ts';
 import { LOCK_NAME } from '../../format/file-name.ts';
 import type { Survey } from '../../inspection/survey.ts';
+import { groupDigits } from '../output/number-text.ts';
 import { besideOf, type ExplainResult } from './explain-result.ts';
 
 /** Explains a directory whose lock file claims a store, but which has none of its files. */
@@ -12,7 +13,7 @@ export function explainVanished({ directory, damages }: Survey): ExplainResult {
     state: 'damaged',
     summary: 'It does not open: a store was here, and its files are missing.',
     because: [
-      ...damages.map(({ reason }) => `${reason}.`),
+      ...damages.map(({ reason }) => `${groupDigits(reason)}.`),
       'Another file system may be missing here, or the files were moved or removed. Opening changes nothing: ' +
         'it does not create a new, empty store where one was.',
     ],

@@ -1,6 +1,6 @@
 import type { Move } from '../../store/salvage/placement.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
-import { formatCount } from '../output/number-text.ts';
+import { formatCount, groupDigits } from '../output/number-text.ts';
 
 /** Describes a file that was read under another name. */
 export function moveText({ from, to, reason }: Move): string {
@@ -19,8 +19,8 @@ export function lossText(loss: Loss): string {
     const { lastSequence } = loss;
     parts.push(
       lastSequence === firstSequence
-        ? `the batch of sequence ${firstSequence}`
-        : `batches from sequence ${firstSequence} to ${lastSequence ?? 'unknown'}`,
+        ? `the batch of sequence ${formatCount(firstSequence)}`
+        : `batches from sequence ${formatCount(firstSequence)} to ${lastSequence === undefined ? 'unknown' : formatCount(lastSequence)}`,
     );
   }
   if (firstKey !== undefined) {
@@ -28,5 +28,5 @@ export function lossText(loss: Loss): string {
   }
   const whose = firstSequence === undefined && firstKey === undefined ? 'some' : 'these';
   const older = loss.olderValuesMayShow ? `; ${whose} keys may have older values` : '';
-  return `${parts.join(', ')}: ${reason}${older}`;
+  return `${parts.join(', ')}: ${groupDigits(reason)}${older}`;
 }

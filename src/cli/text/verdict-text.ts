@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { shellWord } from '../../base/shell-word.ts';
-import { consequenceOf } from './damage-text.ts';
+import { consequenceOf, placeText } from './damage-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Opening } from '../../inspection/opening.ts';
 import type { Survey } from '../../inspection/survey.ts';
@@ -69,8 +69,7 @@ function damageText(survey: Survey): string[] {
     `Opening would fail, and change nothing: ${countOf(damages.length, 'damaged place')}.`,
   ];
   for (const damage of damages) {
-    const { path, offset, reason } = damage;
-    lines.push(`  ${basename(path)}, offset ${formatCount(offset)}: ${reason}`);
+    lines.push(`  ${basename(damage.path)}, ${placeText(damage)}`);
     const consequence = consequenceOf(damage);
     if (consequence !== '') lines.push(`    ${consequence}`);
   }
