@@ -6,6 +6,20 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { readOwner, type Owner } from './owner.ts';
 
 /**
+ * Errors of a lock that cannot be tried: the file cannot be written, or the file system has no
+ * locks. The owner record and the lease decide then.
+ */
+const CANNOT_LOCK: ReadonlySet<string> = new Set([
+  'EROFS',
+  'EACCES',
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOLCK',
+  'ENOSYS',
+]);
+
+/**
  * Prevents a directory from being opened while it is read, without changing anything in it: takes
  * the kernel lock on the lock file, if there is one. Returns a function that releases it.
  *
@@ -36,9 +50,7 @@ async function takeLock(
   try {
     return await fs.tryLock(path);
   } catch (error) {
-    // Without write permission, the kernel lock cannot be tried. The owner record and the lease
-    // decide.
-    if (systemCode(error) === 'EROFS' || systemCode(error) === 'EACCES') return 'none';
+    if (CANNOT_LOCK.has(systemCode(error) ?? '')) return 'none';
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import { fingerprint, runCli, runOn } from '../support/cli.ts';
 import { dumpOfSubject, SNAPSHOT } from '../support/damage-subject.ts';
 import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
 import { dumpOfStore } from '../support/dump.ts';
-import { machineWith } from '../support/machine.ts';
+import { filesIn, machineWith } from '../support/machine.ts';
 import { nth } from '../support/nth.ts';
 import { logOf } from '../support/small-directory.ts';
 import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
@@ -285,6 +285,28 @@ test('a store of which only a copy under a foreign name is left is found', async
   const store = await openOn(fs, '/t');
   expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], []));
   await store.close();
+});
+
+test.each(['EPERM', 'EOPNOTSUPP', 'EACCES', 'EROFS'] as const)(
+  'a lock file that cannot be locked, %s, does not keep salvage from a closed store',
+  async (error) => {
+    const fs = machineWith(new Map(subject.files).set('lodestore.lock', new Uint8Array(0)));
+    fs.faults.add({ call: 'tryLock', mode: 'sticky', error });
+    expect((await runOn(fs, (context) => salvage(context, '/s', '/t', {}))).code).toBe(0);
+  },
+);
+
+test('explain reads again if a file is removed while it reads', async () => {
+  const directory = await closedStore();
+  await flipByte(directory, nth(await namesIn(directory, 'log_'), 0), 300);
+  const name = nth(await namesIn(directory, 'log_'), 2);
+  for (const opening of [1, 2, 3, 4, 5, 6]) {
+    const fs = machineWith(filesIn(directory));
+    fs.faults.add({ call: 'open', path: `/s/${name}`, nth: opening, error: 'ENOENT' });
+    const { code, out } = await runOn(fs, (context) => explain(context, '/s', {}));
+    expect(code, `opening ${opening}`).toBe(1);
+    expect(out).toContain('It does not open: 1 place in its files is damaged');
+  }
 });
 
 test('damage is printed as text', async () => {

@@ -3,7 +3,6 @@ import { shellWord } from '../../base/shell-word.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { concernsRecords } from '../../store/salvage/salvage-loss.ts';
-import { readSalvageable } from '../../store/salvage/salvage-reading.ts';
 import { consequenceOf, placeText } from './damage-text.ts';
 import { besideOf, type Choice, type ExplainResult } from './explain-result.ts';
 import { lossText } from './loss-text.ts';
@@ -11,6 +10,7 @@ import { countOf } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { findCopies } from '../../inspection/store-copies.ts';
+import { readBeside } from '../../inspection/verifiable-records.ts';
 import { explainVanished } from './explain-vanished.ts';
 
 /** Explains damage: each place, what salvage would keep, and what each choice would lose. */
@@ -23,7 +23,7 @@ export async function explainDamaged(
   const isNamed = survey.snapshots.length + survey.logs.length > 0;
   // Copies under foreign names may have everything.
   if (!isNamed && (await findCopies(fs, directory)).length === 0) return explainVanished(survey);
-  const { columns, losses, moves } = await readSalvageable(fs, directory, signal);
+  const { columns, losses, moves } = await readBeside(fs, directory, signal);
   const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const because = damages.map((damage) => {
     const what = consequenceOf(damage);
