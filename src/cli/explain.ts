@@ -1,4 +1,6 @@
 import { CorruptionError, StoreError } from '../base/errors.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { isStoreOfNode } from '../replicated/node/node-examination.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -78,12 +80,27 @@ async function explainSurvey(
         userId: access?.userId,
       });
     case 'damaged':
-      return explainDamaged(fs, survey, signal);
+      return ofNode(fs, await explainDamaged(fs, survey, signal));
     case 'refused':
       return explainRefused(survey);
     case 'no store':
       return explainNoStore(survey, await findCopies(fs, survey.directory));
   }
+}
+
+/** A replicated node that is opened fills its store again. A repair in place would fork it. */
+async function ofNode(fs: FileSystem, explained: ExplainResult): Promise<ExplainResult> {
+  if (!(await isStoreOfNode(fs, explained.directory))) return explained;
+  const { because, choices } = explained;
+  return {
+    ...explained,
+    because: [
+      ...because,
+      'It is the store of a replicated node: when the node is opened, it is filled from the checkpoints and the ' +
+        'shared log. Do not open this directory by itself.',
+    ],
+    choices: choices.filter(({ command }) => command.startsWith('lodestore ')),
+  };
 }
 
 function textOf({ directory, summary, because, choices, next }: ExplainResult): string[] {

@@ -13,6 +13,8 @@ import { SimulatedLog } from '../../src/testing/index.ts';
 import { commandContext, fingerprint, runCli } from '../support/cli.ts';
 import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
+import { nth } from '../support/nth.ts';
+import { flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 test('an engine address is parsed', () => {
@@ -97,6 +99,18 @@ test('merge and import refuse the store of a node', async () => {
   // A store of its own may have any name.
   const own = join(directory, 'generation-1', 'store');
   expect((await runCli(['import', '--in', input, own])).code).toBe(0);
+});
+
+test('explain says that a node fills a damaged store itself', async () => {
+  const directory = await temporaryDirectory();
+  const { engine } = engineOf(new SimulatedLog());
+  const node = join(directory, 'one');
+  await replicatePromote(commandContext(), node, { engine, log: 'a' });
+  const store = join(node, 'generation-1', 'store');
+  await flipByte(store, nth(await namesIn(store, 'snapshot_'), 0), 60);
+  const { code, out } = await runCli(['explain', store]);
+  expect([code, out]).toEqual([1, expect.stringContaining('the store of a replicated node')]);
+  expect(out).not.toContain("recovery: 'salvage'");
 });
 
 test('status and doctor create no directory of checkpoints', async () => {
