@@ -346,6 +346,30 @@ describe('an incremental backup', () => {
     expect(await recordsIn(join(base, 'restored'))).toEqual(batches(300));
   });
 
+  test.each([
+    ['is changed', (first: string, name: string) => flipByte(first, name, 200)],
+    ['is truncated', (first: string, name: string) => truncateSync(join(first, name), 100)],
+    ['is missing', (first: string, name: string) => rmSync(join(first, name))],
+  ] as const)('copies a file again that %s in the previous backup', async (_what, damage) => {
+    const base = await temporaryDirectory();
+    const directory = join(base, 'store');
+    const store = await openThrough(withStoreElsewhere(directory), directory, SMALL_LOGS);
+    await insertBatches(store, 0, 50);
+    await store.merge();
+    await insertBatches(store, 50, 200);
+    const first = join(base, '1');
+    const before = await store.backup(first);
+    const [damaged, whole] = [nth(before.files, 0), nth(before.files, 1)];
+    await damage(first, damaged.name);
+    const { files } = await store.backup(join(base, '2'), { incremental: first });
+    await store.close();
+    const origins = new Map(files.map(({ name, origin }) => [name, origin]));
+    expect(origins.get(damaged.name)).toBe('copied');
+    expect(origins.get(whole.name)).toBe('reused');
+    await restoreBackup(join(base, '2'), join(base, 'restored'));
+    expect(await recordsIn(join(base, 'restored'))).toEqual(batches(200));
+  });
+
   test('copies a file of the same name and length with different contents', async () => {
     const base = await temporaryDirectory();
     const make = async (name: string, value: number): Promise<MetadataStore> => {

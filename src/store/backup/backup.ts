@@ -9,11 +9,12 @@ import { withJsonForm } from '../../base/json-form.ts';
 import { isInside, pathOf } from '../../base/path.ts';
 import { join, resolve } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
-import { CorruptionError } from '../../base/errors.ts';
+import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { realPathOf, type Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
+import { linkIfPossible } from '../../fs/link.ts';
 import type { CopyHooks, FileSum } from './file-copy.ts';
-import { copyFile, linkIfPossible, sumFile } from './file-copy.ts';
+import { copyFile, sumFile } from './file-copy.ts';
 import { readCopy, requireSameContent, type CheckHooks, type CopyContent } from './backup-check.ts';
 import {
   totalBytesOf,
@@ -44,7 +45,10 @@ export interface BackupOptions {
    * check.
    */
   readonly verify?: boolean | undefined;
-  /** Directory of an earlier backup of this store: unchanged files are hard-linked from it. */
+  /**
+   * Directory of an earlier backup of this store: unchanged files are hard-linked from it, after
+   * they have been read there and compared with its manifest.
+   */
   readonly incremental?: string | undefined;
 }
 
@@ -325,8 +329,28 @@ class BackupWriting {
     const hooks = { signal: this.#options.signal, onBytes: () => undefined };
     const { sha256 } = this.#whole(source, await sumFile(file, lengthBytes, hooks));
     if (sha256 !== candidate.sha256) return undefined;
+    const path = join(this.#previous!.directory.realPath, name);
+    if (!(await this.#isIntact(path, candidate, hooks))) return undefined;
     this.#hooks.onBytes(lengthBytes);
-    return { path: join(this.#previous!.directory.realPath, name), sha256 };
+    return { path, sha256 };
+  }
+
+  /**
+   * Whether a file of the previous backup still has the bytes that its manifest records. A file
+   * that is damaged, missing or unreadable there is copied from the store again.
+   */
+  async #isIntact(path: string, recorded: BackupFile, hooks: CopyHooks): Promise<boolean> {
+    try {
+      const file = await this.#context.fs.open(path, 'r');
+      try {
+        return (await sumFile(file, recorded.lengthBytes, hooks)).sha256 === recorded.sha256;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      return false;
+    }
   }
 
   #whole(source: BackupSource['files'][number], sum: FileSum): FileSum {
