@@ -141,6 +141,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    await makeDirectory(fs, path);',
     test: 'test/store/backup-crash.test.ts',
   },
+  'a complete copy removed without its marker': {
+    file: 'src/store/backup/staged-directory.ts',
+    find: "    if (this.#stage === 'complete') await requireMarker(this.#fs, this.path);\n",
+    replace: '',
+    test: 'test/store/backup-crash.test.ts',
+  },
+  "a previous backup's file linked without being read": {
+    file: 'src/store/backup/backup.ts',
+    find: '    if (!(await this.#isIntact(path, candidate, hooks))) return undefined;\n',
+    replace: '',
+    test: 'test/store/backup.test.ts',
+  },
   'batch split over two frames': {
     file: 'src/store/metadata-store.ts',
     find: '    return this.#requireWriter().queue.add(source, options.signal, durability);',

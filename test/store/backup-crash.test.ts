@@ -99,7 +99,8 @@ async function judge(fs: CrashFs, isRemoved = false): Promise<void> {
   }
   const store = await openOn(fs, '/s');
   expectMoment(recordsOf(store));
-  const isFinished = await exists(fs, `${PARTIAL}/BACKUP.json`);
+  const isMarked = await exists(fs, `${PARTIAL}/lodestore.incomplete`);
+  const isFinished = !isMarked && (await exists(fs, `${PARTIAL}/BACKUP.json`));
   // An interrupted backup can be repeated.
   const again = store.backup(TARGET, { verify: true });
   if (isThere || isFinished) {
@@ -240,6 +241,39 @@ test('a crash during the removal of an aborted backup', async () => {
   );
   expect(machines.size).toBeGreaterThan(20);
   await judgeEach(machines, (machine) => judge(machine, true));
+});
+
+test('a crash during the removal of a complete backup that cannot get its name', async () => {
+  const { machines } = await crashDuring(
+    'posix',
+    async (fs, store) => {
+      fs.faults.add({ call: 'removeDirectory', path: TARGET });
+      return () => expect(store.backup(TARGET)).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+    },
+    false,
+  );
+  expect(machines.size).toBeGreaterThan(20);
+  await judgeEach(machines, (machine) => judge(machine, true));
+});
+
+test('a crash during the removal of a complete restored store that cannot get its name', async () => {
+  const { machines } = await crashDuring(
+    'posix',
+    async (fs, store) => {
+      await store.backup('/copy');
+      await store.close();
+      fs.faults.add({ call: 'removeDirectory', path: TARGET });
+      const restoring = (): Promise<unknown> => restoreOn(fs, '/copy', TARGET);
+      return () => expect(restoring()).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+    },
+    false,
+  );
+  expect(machines.size).toBeGreaterThan(10);
+  await judgeEach(machines, async (machine) => {
+    expect(await judgeTarget(machine, true)).toBe(false);
+    await restoreOn(machine, '/copy', TARGET);
+    expect(await open(machine, TARGET)).toEqual(BEFORE);
+  });
 });
 
 test('a crash during the takeover of an interrupted backup', async () => {

@@ -25,7 +25,8 @@ import {
   type BackupManifest,
 } from './backup-manifest.ts';
 import type { BackupSource } from './backup-source.ts';
-import { badTarget, inParent, StagedDirectory } from './staged-directory.ts';
+import { badTarget, inParent } from './backup-target.ts';
+import { StagedDirectory } from './staged-directory.ts';
 
 /** Progress of a backup or a restore. */
 export interface CopyProgress {

@@ -13,7 +13,8 @@ import { totalBytesOf, openBackup, readManifest, type BackupFile } from './backu
 import { requireOutside, type CopyProgress } from './backup.ts';
 import { copyError } from './copy-error.ts';
 import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
-import { inParent, StagedDirectory } from './staged-directory.ts';
+import { inParent } from './backup-target.ts';
+import { StagedDirectory } from './staged-directory.ts';
 
 export interface RestoreOptions {
   /** Aborts the restore and removes what was written. */

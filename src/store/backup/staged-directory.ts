@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { StoreError, StoreLockedError, systemCode } from '../../base/errors.ts';
+import { StoreLockedError, systemCode } from '../../base/errors.ts';
 import {
   BACKUP_NAME,
   INCOMPLETE_NAME,
@@ -7,15 +7,21 @@ import {
   MARKER_NAME,
   parseFileName,
 } from '../../format/file-name.ts';
-import { Directory, realPathOf } from '../../fs/directory.ts';
 import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
-import { ensureDirectory } from '../../directory/ensure-directory.ts';
+import { badTarget, taken } from './backup-target.ts';
 
 const INCOMPLETE_TEXT =
   'A backup or a restore is writing this directory, or was interrupted.\n' +
   'The directory is incomplete: do not open it.\n';
+
+/**
+ * - `marked`: the marker is there.
+ * - `complete`: all files are durable, and the marker may be gone.
+ * - `named`: the directory has the name of its target.
+ */
+type Stage = 'marked' | 'complete' | 'named';
 
 /**
  * A directory that is written as `<target>.partial` and renamed to its target when all of it is
@@ -23,13 +29,15 @@ const INCOMPLETE_TEXT =
  * copied.
  *
  * The marker is durable before any other file is created, including the lock file, and is removed
- * after all other files are durable. So a crash at any step leaves no target, or a complete one.
- * The `.partial` directory has the marker, or is empty, or is complete.
+ * after all other files are durable. A complete directory is marked again before its files are
+ * removed. So a crash at any step leaves no target, or a complete one. The `.partial` directory has
+ * the marker, or is empty, or is complete.
  */
 export class StagedDirectory {
   readonly #fs: FileSystem;
   readonly #target: string;
   readonly #lock: FileLock;
+  #stage: Stage = 'marked';
   /** Where the files are written. */
   readonly path: string;
 
@@ -103,11 +111,10 @@ export class StagedDirectory {
   async publish(manifest: string | undefined): Promise<void> {
     const marker = join(this.path, INCOMPLETE_NAME);
     await this.#fs.syncDirectory(this.path);
+    if (manifest !== undefined) await this.#writeManifest(marker, manifest);
+    this.#stage = 'complete';
     if (manifest === undefined) await this.#fs.unlink(marker);
-    else {
-      await this.#writeManifest(marker, manifest);
-      await this.#fs.rename(marker, join(this.path, BACKUP_NAME));
-    }
+    else await this.#fs.rename(marker, join(this.path, BACKUP_NAME));
     await this.#giveName();
   }
 
@@ -115,6 +122,7 @@ export class StagedDirectory {
     await this.#fs.syncDirectory(this.path);
     await this.#removeEmptyTarget();
     await this.#fs.rename(this.path, this.#target);
+    this.#stage = 'named';
     await this.#fs.syncDirectory(dirname(this.#target));
     // The lock file stays. Otherwise another run that waits for it could lock a file without a
     // name.
@@ -150,18 +158,26 @@ export class StagedDirectory {
     }
   }
 
-  /** Removes what was written. If something cannot be removed, it stays marked as incomplete. */
+  /**
+   * Removes what was written, unless it has its name already. If something cannot be removed, the
+   * directory stays marked as incomplete, or is still complete.
+   */
   async discard(): Promise<void> {
     try {
-      await this.#removeFiles();
-      await unlinkIfThere(this.#fs, join(this.path, INCOMPLETE_NAME));
-      await unlinkIfThere(this.#fs, join(this.path, LOCK_NAME));
-      await this.#fs.removeDirectory(this.path);
+      if (this.#stage !== 'named') await this.#remove();
     } catch {
       // The first error is reported.
     } finally {
       await this.#lock.release().catch(() => undefined);
     }
+  }
+
+  async #remove(): Promise<void> {
+    if (this.#stage === 'complete') await requireMarker(this.#fs, this.path);
+    await this.#removeFiles();
+    await unlinkIfThere(this.#fs, join(this.path, INCOMPLETE_NAME));
+    await unlinkIfThere(this.#fs, join(this.path, LOCK_NAME));
+    await this.#fs.removeDirectory(this.path);
   }
 
   /**
@@ -175,30 +191,6 @@ export class StagedDirectory {
       }
     }
     await this.#fs.syncDirectory(this.path);
-  }
-}
-
-/**
- * Opens the parent directory of `target` and keeps it open, so that all files go there even if the
- * path changes. `target` is absolute. It must not exist, or be an empty directory; a symbolic link
- * may lead to it and remains. Missing parents are created. `work` receives the parent and the real
- * path of the target.
- *
- * @throws StoreError LODESTORE_BAD_TARGET; system errors unchanged; errors of `work`
- */
-export async function inParent<T>(
-  fs: FileSystem,
-  target: string,
-  work: (parent: Directory, target: string) => Promise<T>,
-): Promise<T> {
-  await requireFree(fs, target);
-  const real = await realPathOf(fs, target);
-  await ensureDirectory(fs, dirname(real), true);
-  const parent = await Directory.open(fs, dirname(real));
-  try {
-    return await work(parent, join(parent.realPath, basename(real)));
-  } finally {
-    await parent.close();
   }
 }
 
@@ -267,6 +259,12 @@ async function renewMarker(fs: FileSystem, path: string): Promise<void> {
   await fs.syncDirectory(path);
 }
 
+/** Makes the marker again if it was removed, so that files can be removed one by one. */
+async function requireMarker(fs: FileSystem, path: string): Promise<void> {
+  const entries = await fs.readDirectory(path);
+  if (!entries.some(({ name }) => name === INCOMPLETE_NAME)) await makeMarker(fs, path);
+}
+
 /** The marker and its name are durable when it resolves. */
 async function makeMarker(fs: FileSystem, path: string): Promise<void> {
   await writeMarker(await fs.open(join(path, INCOMPLETE_NAME), 'wx'));
@@ -303,30 +301,6 @@ async function unmarkedNames(
   }
 }
 
-async function requireFree(fs: FileSystem, target: string): Promise<void> {
-  try {
-    if ((await fs.readDirectory(target)).length > 0) throw taken(target);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOTDIR') throw taken(target);
-    if (code !== 'ENOENT') throw error;
-    await requireNoName(fs, target);
-  }
-}
-
-/** A dangling symbolic link is also a name: the directory could not be renamed to it. */
-async function requireNoName(fs: FileSystem, target: string): Promise<void> {
-  const entries = await fs.readDirectory(dirname(target)).catch((error: unknown) => {
-    const code = systemCode(error);
-    // A missing parent is created. Missing permissions are reported later.
-    if (code === 'ENOENT' || code === 'EACCES' || code === 'EPERM') return [];
-    if (code === 'ENOTDIR') throw taken(target);
-    throw error;
-  });
-  if (!entries.some(({ name }) => name === basename(target))) return;
-  throw badTarget(target, 'is a dangling symbolic link. Remove it, or use another path');
-}
-
 /** Only a directory with the marker, or an empty one, is a leftover of an interrupted run. */
 async function requireOurs(fs: FileSystem, path: string): Promise<void> {
   const entries = await fs.readDirectory(path);
@@ -361,18 +335,6 @@ function isOurName(name: string): boolean {
   if (name === BACKUP_NAME || name === INCOMPLETE_NAME) return true;
   const { kind } = parseFileName(name);
   return kind === 'log' || kind === 'snapshot' || kind === 'marker';
-}
-
-function taken(target: string): StoreError {
-  return badTarget(
-    target,
-    'already exists, and nothing is overwritten. Use a path that does not exist, or an empty directory',
-  );
-}
-
-/** `reason` is a predicate and a remedy. */
-export function badTarget(path: string, reason: string): StoreError {
-  return new StoreError('LODESTORE_BAD_TARGET', `${path} ${reason}`, { path });
 }
 
 function busy(target: string): StoreLockedError {
