@@ -1,13 +1,15 @@
 import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/cli/explain.ts';
 import { inspect } from '../../src/cli/inspect.ts';
 import { salvage } from '../../src/cli/salvage.ts';
 import { logName } from '../../src/format/file-name.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore, PositionExpiredError } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { systemFailure } from '../support/backup.ts';
 import { fingerprint, runCli, runOn } from '../support/cli.ts';
 import { dumpOfSubject, SNAPSHOT } from '../support/damage-subject.ts';
 import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
@@ -130,6 +132,48 @@ test('an interrupted salvage removes its target', async () => {
   expect(code).toBe(130);
   expect(err).toContain('interrupted');
   await expect(readFile(target)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+/** Runs `before` before each file is created in a target. */
+function creatingAfter(before: (name: string) => Promise<void>): FileSystem {
+  const fs = Object.create(nodeFileSystem) as FileSystem & { open: FileSystem['open'] };
+  fs.open = async (path, mode) => {
+    if (mode === 'wx') await before(basename(path));
+    return nodeFileSystem.open(path, mode);
+  };
+  return fs;
+}
+
+describe('a failed salvage removes only what it has written', () => {
+  test.each([
+    ['a file that was put there', 'mine'],
+    ['a snapshot that another program created', 'snapshot_0000000000000000'],
+  ])('%s stays', async (_what, theirs) => {
+    const directory = await closedStore();
+    const target = join(await temporaryDirectory(), 'target');
+    const fs = creatingAfter(async (name) => {
+      if (name === 'DO_NOT_PUT_YOUR_FILES_HERE') await writeFile(join(target, theirs), 'theirs');
+      if (name === 'SALVAGE.json') throw systemFailure('EIO', name);
+    });
+    const running = runOn(fs, (context) => salvage(context, directory, target, {}));
+    await expect(running).rejects.toMatchObject({ code: expect.stringMatching(/EIO|EEXIST/) });
+    expect(await readdir(target)).toEqual([theirs]);
+    expect(await readFile(join(target, theirs), 'utf8')).toBe('theirs');
+  });
+
+  test('a file that was put there before the marker is noticed, and stays', async () => {
+    const directory = await closedStore();
+    const target = join(await temporaryDirectory(), 'target');
+    const fs = creatingAfter(async (name) => {
+      if (name === 'lodestore.incomplete') await writeFile(join(target, 'mine'), 'theirs');
+    });
+    const running = runOn(fs, (context) => salvage(context, directory, target, {}));
+    await expect(running).rejects.toMatchObject({
+      name: 'UsageError',
+      message: expect.stringContaining('other files'),
+    });
+    expect(await readdir(target)).toEqual(['mine']);
+  });
 });
 
 test('the salvaged store refuses a position of the damaged one, because its history differs', async () => {
