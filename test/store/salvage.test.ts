@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { jsonForm } from '../../src/base/json-form.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
 import { CorruptionError, MetadataStore, StoreError } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
@@ -98,11 +99,22 @@ describe('two snapshots', () => {
     ['the older one is damaged, too', (all: Files) => withFlip(all, OLDER, 190)],
   ] as const)('%s: the older one is not used instead of the newest', async (_what, damage) => {
     const damaged = withFlip(damage(files), NEWEST, 190);
-    const store = await openOn(machineWith(damaged), '/s', { recovery: 'salvage' });
-    const [loss] = store.recovery.losses;
-    expect(loss).toMatchObject({ path: `/s/${NEWEST}`, firstKey: 0n, lastKey: 300n });
+    const fs = machineWith(damaged);
+    const store = await openOn(fs, '/s', { recovery: 'salvage' });
+    const { losses, moved } = store.recovery;
+    expect(losses[0]).toMatchObject({ path: `/s/${NEWEST}`, firstKey: 0n, lastKey: 300n });
     expect(store.size).toBe(0);
     await store.close();
+    // But it is kept, with its logs: nothing else has a value of the lost keys.
+    const names = [...damaged.keys()].filter((name) => /^(log|snapshot)_/.test(name));
+    const kept = storeFiles(fs);
+    for (const name of names) expect(kept.get(`quarantine/${name}`)).toEqual(damaged.get(name));
+    const unused = names.filter((name) => name !== NEWEST).map((name) => `/s/${name}`);
+    expect(moved.map(({ from }) => from).sort()).toEqual(unused.sort());
+    for (const { to, reason } of moved) {
+      expect(fs.files().has(to)).toBe(true);
+      expect(reason).toMatch(/lost keys/);
+    }
   });
 });
 
@@ -145,8 +157,26 @@ test('damage in several files: each loss is reported and each original kept once
   const names = [SNAPSHOT, logName(4), logName(5)];
   expect(store.recovery.losses.map((loss) => loss.path)).toEqual(names.map((n) => `/s/${n}`));
   const kept = [...fs.files().keys()].filter((path) => path.startsWith('/s/quarantine/'));
-  expect(kept.sort()).toEqual(names.map((name) => `/s/quarantine/${name}`).sort());
+  const expected = [...names, 'SALVAGE.json'].map((name) => `/s/quarantine/${name}`);
+  expect(kept.sort()).toEqual(expected.sort());
   await store.close();
+});
+
+test('a damaged file is kept by a second name, without a copy', async () => {
+  const fs = machineWith(severalDamages(), { trace: true });
+  await (await openOn(fs, '/s', { recovery: 'salvage' })).close();
+  const written = fs.trace.filter(({ kind, path }) => kind === 'write' && /quarantine/.test(path));
+  expect(new Set(written.map(({ path }) => path))).toEqual(new Set(['/s/quarantine/SALVAGE.json']));
+});
+
+test('unfinished snapshots are removed before a new one needs the space', async () => {
+  const name = `${snapshotName(6)}.0badcafe.tmp`;
+  const files = severalDamages().set(name, new Uint8Array(700).fill(0xee));
+  const fs = machineWith(files);
+  fs.faults.add({ call: 'write', error: 'ENOSPC', path: /snapshot_/ });
+  await expect(openOn(fs, '/s', { recovery: 'salvage' })).rejects.toThrow(StoreError);
+  files.delete(name);
+  expect(storeFiles(fs)).toEqual(files);
 });
 
 test('earlier quarantined files are not overwritten', async () => {
@@ -170,22 +200,23 @@ test('a salvage of an undamaged directory changes nothing', async () => {
   await store.close();
 });
 
-describe('a crash at any sync of a salvage', () => {
-  async function crashesOfSalvage(model: 'posix' | 'ordered' | 'linked'): Promise<CrashFs[]> {
-    const crashed: CrashFs[] = [];
-    const fs = machineWith(severalDamages(), {
-      model,
-      onCrashPoint: (point) => {
-        crashed.push(point.fs.kill());
-        for (const state of point.fs.crashStates({ cap: 25, seed: point.number })) {
-          crashed.push(point.fs.materialise(state, { trace: false }));
-        }
-      },
-    });
-    await (await openOn(fs, '/s', { recovery: 'salvage' })).close();
-    return crashed;
-  }
+/** The machines after crashes and kills at the syncs of a salvage. */
+async function crashesOfSalvage(model: 'posix' | 'ordered' | 'linked'): Promise<CrashFs[]> {
+  const crashed: CrashFs[] = [];
+  const fs = machineWith(severalDamages(), {
+    model,
+    onCrashPoint: (point) => {
+      crashed.push(point.fs.kill());
+      for (const state of point.fs.crashStates({ cap: 25, seed: point.number })) {
+        crashed.push(point.fs.materialise(state, { trace: false }));
+      }
+    },
+  });
+  await (await openOn(fs, '/s', { recovery: 'salvage' })).close();
+  return crashed;
+}
 
+describe('a crash at any sync of a salvage', () => {
   test.each(['posix', 'ordered', 'linked'] as const)(
     'a strict open is refused or correct, a second salvage completes, and no original is lost (%s)',
     async (model) => {
@@ -220,6 +251,50 @@ describe('a crash at any sync of a salvage', () => {
     },
   );
 });
+
+test.each(['posix', 'ordered', 'linked'] as const)(
+  'the report is durable before the new snapshot has its name (%s)',
+  async (model) => {
+    const whole = machineWith(severalDamages());
+    const store = await openOn(whole, '/s', { recovery: 'salvage' });
+    const { losses, moved } = store.recovery;
+    const report = { snapshot: snapshotName(6), losses, moved };
+    const expected = JSON.parse(JSON.stringify(jsonForm(report))) as object;
+    await store.close();
+    let installed = 0;
+    for (const fs of await crashesOfSalvage(model)) {
+      const left = storeFiles(fs);
+      if (!left.has(snapshotName(6))) continue;
+      installed++;
+      const text = new TextDecoder().decode(left.get('quarantine/SALVAGE.json'));
+      expect(JSON.parse(text)).toMatchObject(expected);
+    }
+    expect(installed).toBeGreaterThan(9);
+  },
+);
+
+test.each(['linked', 'copied'] as const)(
+  'a salvage whose disk is full leaves no new file (%s)',
+  async (links) => {
+    let failed = 0;
+    for (let nth = 1; ; nth++) {
+      const fs = machineWith(severalDamages());
+      if (links === 'copied') fs.faults.add({ call: 'link', error: 'EPERM', mode: 'sticky' });
+      fs.faults.add({ call: 'write', nth, error: 'ENOSPC', path: /snapshot_|quarantine/ });
+      const store: unknown = await openOn(fs, '/s', { recovery: 'salvage' }).catch(
+        (caught: unknown) => caught,
+      );
+      if (store instanceof MetadataStore) {
+        await store.close();
+        break;
+      }
+      failed++;
+      expect(store).toMatchObject({ code: 'LODESTORE_FULL' });
+      expect(storeFiles(fs), `write ${nth}`).toEqual(severalDamages());
+    }
+    expect(failed).toBeGreaterThan(links === 'copied' ? 3 : 1);
+  },
+);
 
 describe('a call that fails during a salvage', () => {
   const calls = [

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { systemCode } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { parseFileName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import type { MovedFile } from '../recovery/recovery-report.ts';
 import { planMoves, type Move } from './placement.ts';
-import { copyDurably, quarantine } from './quarantine.ts';
+import { linkOrCopy, Quarantine } from './quarantine.ts';
 
 /**
  * Suffix of a file that makes way for another one. The name is foreign, and the file is found again
@@ -30,22 +29,30 @@ export async function putInPlace(
   lock: DirectoryLock,
 ): Promise<readonly MovedFile[]> {
   const moves = await planMoves(fs, directory, signal);
-  return new Mover(fs, directory, moves, lock).run();
+  return new Mover(fs, directory, moves, new Quarantine(fs, directory, signal), lock).run();
 }
 
 class Mover {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #moves: readonly Move[];
+  readonly #quarantine: Quarantine;
   readonly #lock: DirectoryLock;
   /** Current names of files that had to make way, by their original names. */
   readonly #current: Map<string, string> = new Map();
   readonly #moved: MovedFile[] = [];
 
-  constructor(fs: FileSystem, directory: string, moves: readonly Move[], lock: DirectoryLock) {
+  constructor(
+    fs: FileSystem,
+    directory: string,
+    moves: readonly Move[],
+    quarantine: Quarantine,
+    lock: DirectoryLock,
+  ) {
     this.#fs = fs;
     this.#directory = directory;
     this.#moves = moves;
+    this.#quarantine = quarantine;
     this.#lock = lock;
   }
 
@@ -79,25 +86,15 @@ class Mover {
     await this.#change(async () => {
       // Left by an interrupted salvage: the original still has its name.
       await unlinkIfThere(this.#fs, this.#path(name));
-      await this.#linkOrCopy(this.#path(place), this.#path(name));
+      await linkOrCopy(this.#fs, this.#path(place), this.#path(name));
     });
     this.#current.set(place, name);
   }
 
-  async #linkOrCopy(existing: string, path: string): Promise<void> {
-    try {
-      await this.#fs.link(existing, path);
-    } catch (error) {
-      if (systemCode(error) === undefined) throw error;
-      await unlinkIfThere(this.#fs, path);
-      const file = await this.#fs.open(path, 'wx');
-      await copyDurably(this.#fs, existing, file);
-    }
-  }
-
   async #setAside({ from, reason }: Move): Promise<void> {
-    const to = await quarantine(this.#fs, this.#directory, this.#path(from));
-    this.#moved.push({ from: this.#path(from), to, reason });
+    const path = this.#path(from);
+    const to = (await this.#quarantine.keep([path])).get(path)!;
+    this.#moved.push({ from: path, to, reason });
   }
 
   async #change(call: () => Promise<unknown>): Promise<void> {

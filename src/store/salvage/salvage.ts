@@ -8,7 +8,7 @@ import { nextEpoch } from '../../format/file-header.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
-import { quarantine } from './quarantine.ts';
+import { Quarantine } from './quarantine.ts';
 import { recover, type RecoveredState } from '../recovery/recovery.ts';
 import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile } from '../recovery/recovery-report.ts';
@@ -43,22 +43,16 @@ export async function recoverBySalvage(
       if (!(error instanceof CorruptionError)) throw error;
     }
   }
-  const losses = await salvage(context, lock);
-  return { recovered: await recover(context), moved, losses };
+  const salvaged = await new Salvage(context, lock).run(moved);
+  return { recovered: await recover(context), ...salvaged };
 }
 
 /**
- * Keeps the valid records of a damaged directory: writes them as a new snapshot, copies damaged
- * originals to `quarantine/`, and removes the files that the snapshot replaces. Afterwards the
- * directory recovers without damage. Until the new snapshot's name is durable, the originals remain
- * unchanged.
- *
- * @throws system errors unchanged: an unreadable file is not damage, and nothing was changed
+ * Keeps the valid records of a damaged directory: writes them as a new snapshot, and removes the
+ * files that it replaces. Before that, `quarantine/` gets the damaged files and the report, and, if
+ * keys are lost, the files that were not used. Afterwards the directory recovers without damage.
+ * Until the new snapshot's name is durable, the originals remain unchanged.
  */
-async function salvage(context: RecoveryContext, lock: DirectoryLock): Promise<readonly Loss[]> {
-  return new Salvage(context, lock).run();
-}
-
 class Salvage {
   readonly #fs: FileSystem;
   readonly #context: RecoveryContext;
@@ -72,20 +66,62 @@ class Salvage {
     this.#lock = lock;
   }
 
-  async run(): Promise<readonly Loss[]> {
+  /**
+   * `before`: what was moved before. Rejects with system errors unchanged, because an unreadable
+   * file is not damage. What was written is removed then, unless the snapshot may have its name.
+   */
+  async run(before: readonly MovedFile[]): Promise<Pick<Salvaged, 'moved' | 'losses'>> {
     const found = await readSalvageable(this.#fs, this.#directory, this.#context.signal);
     // A number that no snapshot has, so that not even the damaged newest one is overwritten.
     const number = found.number + (found.listing.snapshots.includes(found.number) ? 1 : 0);
-    await this.#writeSnapshot(number, found);
-    const places = await this.#quarantineAll(found);
+    const salvaged = await this.#prepare(number, found, before);
     await this.#install(number, found.listing);
-    return found.losses.map((loss) => ({ ...loss, quarantined: places.get(loss.path) }));
+    return salvaged;
+  }
+
+  /** Writes everything, durably, except the name of the snapshot. */
+  async #prepare(
+    number: number,
+    found: Salvageable,
+    before: readonly MovedFile[],
+  ): Promise<Pick<Salvaged, 'moved' | 'losses'>> {
+    const quarantine = new Quarantine(this.#fs, this.#directory, this.#context.signal);
+    try {
+      await this.#removeTemporaries(found.listing);
+      await this.#writeSnapshot(number, found);
+      const kept = await this.#setAside(found, quarantine);
+      const salvaged = { losses: kept.losses, moved: [...before, ...kept.moved] };
+      // Nothing tells the losses once the new snapshot has its name, and the open may still fail.
+      await quarantine.writeReport({ snapshot: snapshotName(number), ...salvaged });
+      await this.#lock.whenHeld();
+      return salvaged;
+    } catch (error) {
+      await this.#discard(number, quarantine);
+      throw error;
+    }
+  }
+
+  /** Removes what was written, unless another host may use the directory by now. */
+  async #discard(number: number, quarantine: Quarantine): Promise<void> {
+    try {
+      await this.#lock.whenHeld();
+      await quarantine.discard();
+      await unlinkIfThere(this.#fs, this.#temporaryPath(number));
+    } catch {
+      // The first error is reported.
+    }
+  }
+
+  /** Snapshots that no merge and no salvage has finished take space that may be needed. */
+  async #removeTemporaries({ temporaries }: DirectoryListing): Promise<void> {
+    for (const name of temporaries) {
+      await this.#lock.whenHeld();
+      await unlinkIfThere(this.#fs, join(this.#directory, name));
+    }
   }
 
   async #writeSnapshot(number: number, found: Salvageable): Promise<void> {
-    const path = this.#temporaryPath(number);
-    await unlinkIfThere(this.#fs, path);
-    const file = await this.#fs.open(path, 'wx');
+    const file = await this.#fs.open(this.#temporaryPath(number), 'wx');
     try {
       const { storeId, epoch } = found;
       const lastSequence = sequenceAfterSalvage(found);
@@ -98,24 +134,34 @@ class Salvage {
         predecessor,
       };
       const writer = new SnapshotWriter(file, header);
-      for (const columns of found.columns) await writer.writeChunk(columns);
+      for (const columns of found.columns) {
+        this.#context.signal.throwIfAborted();
+        await writer.writeChunk(columns);
+      }
       await writer.finish();
     } finally {
       await file.close();
     }
   }
 
-  /** Copies every damaged file once. Returns the new paths by the original ones. */
-  async #quarantineAll(found: Salvageable): Promise<Map<string, string>> {
-    const places = new Map<string, string>();
-    for (const path of damagedPaths(found)) {
-      places.set(path, await quarantine(this.#fs, this.#directory, path));
-    }
-    return places;
+  /** Keeps damaged and unused files. */
+  async #setAside(
+    found: Salvageable,
+    quarantine: Quarantine,
+  ): Promise<Pick<Salvaged, 'moved' | 'losses'>> {
+    const damaged = damagedPaths(found);
+    const unused = unusedNames(found)
+      .map((name) => join(this.#directory, name))
+      .filter((path) => !damaged.includes(path));
+    const places = await quarantine.keep([...damaged, ...unused]);
+    const reason = 'it was not used, and may hold older values of lost keys';
+    return {
+      losses: found.losses.map((loss) => ({ ...loss, quarantined: places.get(loss.path) })),
+      moved: unused.map((from) => ({ from, to: places.get(from)!, reason })),
+    };
   }
 
   async #install(number: number, listing: DirectoryListing): Promise<void> {
-    await this.#lock.whenHeld();
     const path = join(this.#directory, snapshotName(number));
     await this.#fs.rename(this.#temporaryPath(number), path);
     await this.#fs.syncDirectory(this.#directory);
@@ -133,4 +179,17 @@ class Salvage {
   #temporaryPath(number: number): string {
     return join(this.#directory, temporarySnapshotName(number, this.#lock.owner.nonce));
   }
+}
+
+/**
+ * The files that the newest snapshot had replaced, if keys are lost: they may be the only ones that
+ * hold a value of these keys.
+ */
+function unusedNames({ listing, losses }: Salvageable): string[] {
+  const newest = listing.snapshots.at(-1);
+  if (newest === undefined || losses.every((loss) => loss.firstKey === undefined)) return [];
+  return [
+    ...listing.logs.filter((number) => number <= newest).map(logName),
+    ...listing.snapshots.filter((number) => number < newest).map(snapshotName),
+  ];
 }
