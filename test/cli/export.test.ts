@@ -5,10 +5,13 @@ import { exportRecords } from '../../src/cli/export.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { systemFailure } from '../support/backup.ts';
 import { fingerprint, runCli, runOn } from '../support/cli.ts';
+import { subject } from '../support/damage-table.ts';
 import { dumpOf, dumpOfStore, type DumpRecord } from '../support/dump.ts';
 import { ANCESTOR, copyOf, goldenNames } from '../support/golden.ts';
 import { ancestorFrame } from '../support/independent-ancestor.ts';
+import { machineWith } from '../support/machine.ts';
 import { closedStore, flipByte, insertBatches, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
@@ -223,6 +226,55 @@ test('an interrupted export removes its output', async () => {
   }
   expect(await readdir(home)).toEqual(['empty']);
   expect(await readdir(join(home, 'empty'))).toEqual([]);
+});
+
+test.each(['linked', 'renamed'] as const)(
+  'a file that appears during an export is never replaced (%s)',
+  async (how) => {
+    const directory = await smallStore();
+    const home = await temporaryDirectory();
+    const out = join(home, 'out');
+    const fs = Object.create(nodeFileSystem) as {
+      -readonly [Name in keyof FileSystem]: FileSystem[Name];
+    };
+    fs.open = async (path, mode) => {
+      if (mode === 'wx') await writeFile(out, 'theirs');
+      return nodeFileSystem.open(path, mode);
+    };
+    if (how === 'renamed') {
+      fs.link = (existing) => Promise.reject(systemFailure('EPERM', existing));
+    }
+    await expect(
+      runOn(fs, (context) => exportRecords(context, directory, { format: 'jsonl', out })),
+    ).rejects.toMatchObject({ name: 'UsageError' });
+    expect(await readFile(out, 'utf8')).toBe('theirs');
+    expect(await readdir(home)).toEqual(['out']);
+  },
+);
+
+test('an export onto a disk without hard links has its name', async () => {
+  const directory = await smallStore();
+  const home = await temporaryDirectory();
+  const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+  fs.link = (existing) => Promise.reject(systemFailure('EPERM', existing));
+  const out = join(home, 'out');
+  await runOn(fs, (context) => exportRecords(context, directory, { format: 'jsonl', out }));
+  expect(await readdir(home)).toEqual(['out']);
+  expect(await readFile(out, 'utf8')).toMatch(/^{"key":"0"/);
+});
+
+test('an export whose name is not durable is removed, and the first error is told', async () => {
+  const fs = machineWith(subject.files);
+  await fs.makeDirectory('/o');
+  fs.faults.add({ call: 'syncDirectory', error: 'EIO', mode: 'sticky' });
+  fs.faults.add({ call: 'unlink', error: 'EPERM', path: '/o/out.partial' });
+  await expect(
+    runOn(fs, (context) => exportRecords(context, '/s', { format: 'jsonl', out: '/o/out' })),
+  ).rejects.toMatchObject({ code: 'EIO' });
+  expect([...fs.files().keys()].filter((path) => path.startsWith('/o/'))).toEqual([
+    '/o/out.partial',
+  ]);
+  expect(fs.heldDirectoryCount).toBe(0);
 });
 
 test("a target in the ancestor's format must be empty and outside the store", async () => {

@@ -3,6 +3,7 @@ import { systemCode } from '../../base/errors.ts';
 import { isInside } from '../../base/path.ts';
 import { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
+import { linkIfPossible } from '../../fs/link.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
 import { UsageError } from './command-errors.ts';
@@ -10,9 +11,12 @@ import type { TextSink } from './text-sink.ts';
 
 const BUFFER_CHARACTERS: number = 256 * 1024;
 
+/** `named`: the file has its own name. `durable`: and will keep it. */
+type Stage = 'open' | 'closed' | 'named' | 'durable';
+
 /**
  * A text file that gets its name only when it is complete and durable. Until `finish` it is called
- * `NAME.partial`; `discard` removes it.
+ * `NAME.partial`; `discard` removes it. Another file is never replaced.
  */
 export class FileOutput implements TextSink {
   /** The directory of the file. Closed by `finish` and `discard`. */
@@ -20,6 +24,7 @@ export class FileOutput implements TextSink {
   readonly #path: string;
   readonly #partialPath: string;
   readonly #file: OpenFile;
+  #stage: Stage = 'open';
   #text = '';
   #lengthBytes = 0;
 
@@ -38,9 +43,7 @@ export class FileOutput implements TextSink {
    *   unchanged
    */
   static async create(fs: FileSystem, path: string, source: string): Promise<FileOutput> {
-    if (await exists(fs, path)) {
-      throw new UsageError(`${path} already exists: remove it, or use another name`);
-    }
+    if (await exists(fs, path)) throw taken(path);
     const held = await Directory.open(fs, dirname(path));
     if (isInside(held.realPath, source)) {
       await held.close();
@@ -78,20 +81,55 @@ export class FileOutput implements TextSink {
     this.#lengthBytes += bytes.length;
   }
 
+  /** @throws UsageError if a file with the name has appeared meanwhile; system errors unchanged */
   async finish(): Promise<void> {
     await this.flush();
     await this.#file.dataSync();
+    this.#stage = 'closed';
     await this.#file.close();
-    await this.#held.rename(this.#partialPath, this.#path);
+    await this.#giveName();
     await this.#held.syncDirectory(this.#held.realPath);
+    this.#stage = 'durable';
     await this.#held.close();
   }
 
-  async discard(): Promise<void> {
-    await this.#file.close().catch(() => undefined);
-    await unlinkIfThere(this.#held, this.#partialPath);
-    await this.#held.close();
+  /** A rename would replace a file that has appeared meanwhile. */
+  async #giveName(): Promise<void> {
+    if (await this.#link()) {
+      this.#stage = 'named';
+      await this.#held.syncDirectory(this.#held.realPath);
+      await this.#held.unlink(this.#partialPath);
+      return;
+    }
+    if (await exists(this.#held, this.#path)) throw taken(this.#path);
+    await this.#held.rename(this.#partialPath, this.#path);
+    this.#stage = 'named';
   }
+
+  /** Gives the file its name, too. Returns false if the system has no hard links. */
+  async #link(): Promise<boolean> {
+    try {
+      return await linkIfPossible(this.#held, this.#partialPath, this.#path);
+    } catch (error) {
+      throw systemCode(error) === 'EEXIST' ? taken(this.#path) : error;
+    }
+  }
+
+  /**
+   * Removes the file, unless it is durable under its name. A failure is not reported: the one before
+   * it is the cause.
+   */
+  async discard(): Promise<void> {
+    if (this.#stage === 'durable') return;
+    if (this.#stage === 'open') await this.#file.close().catch(() => undefined);
+    const paths = this.#stage === 'named' ? [this.#path, this.#partialPath] : [this.#partialPath];
+    for (const path of paths) await unlinkIfThere(this.#held, path).catch(() => undefined);
+    await this.#held.close().catch(() => undefined);
+  }
+}
+
+function taken(path: string): UsageError {
+  return new UsageError(`${path} already exists: remove it, or use another name`);
 }
 
 async function exists(fs: FileSystem, path: string): Promise<boolean> {
