@@ -5,7 +5,7 @@ import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import { Directory, realPathOf } from '../fs/directory.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
-import { ensureDirectory } from '../directory/ensure-directory.ts';
+import { ensureDirectory, syncAncestors } from '../directory/ensure-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 
 /**
@@ -73,9 +73,13 @@ export class FreshDirectory {
     if (others.length > 0) throw notEmpty(given, 'other files');
   }
 
-  /** Removes the marker. All files must have been synced. */
+  /**
+   * Removes the marker. All files must have been synced. The names of the directory and its parents
+   * may not have been, if they existed before.
+   */
   async finish(): Promise<void> {
     await this.#held.syncDirectory(this.path);
+    await syncAncestors(this.#held, this.path);
     await this.#held.unlink(this.#marker);
     await this.#held.syncDirectory(this.path);
     await this.#held.close();

@@ -5,7 +5,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 
 /**
  * Checks that `directory` is a directory. With `create`, creates it and its missing parents, and
- * syncs every new name.
+ * syncs every new name. Names that exist are not synced; see `syncAncestors`.
  *
  * @throws StoreError LODESTORE_NOT_A_DIRECTORY, LODESTORE_NOT_FOUND, LODESTORE_IO
  */
@@ -46,4 +46,19 @@ async function makeDirectories(fs: FileSystem, directory: string): Promise<void>
     }
   }
   await fs.syncDirectory(parent);
+}
+
+/**
+ * Syncs the names of the directory and its parents. Their creator may not have synced them, or may
+ * have been killed before. A directory without read permission belongs to somebody else.
+ */
+export async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
+  for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {
+    try {
+      await fs.syncDirectory(dirname(path));
+    } catch (error) {
+      const code = systemCode(error);
+      if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    }
+  }
 }

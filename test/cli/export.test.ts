@@ -263,6 +263,16 @@ test('an export onto a disk without hard links has its name', async () => {
   expect(await readFile(out, 'utf8')).toMatch(/^{"key":"0"/);
 });
 
+test('an export is durable with the names of the directories above it', async () => {
+  const fs = machineWith(subject.files);
+  for (const path of ['/new', '/new/o']) await fs.makeDirectory(path);
+  const out = '/new/o/out';
+  await runOn(fs, (context) => exportRecords(context, '/s', { format: 'jsonl', out }));
+  const files = fs.files();
+  expect([...files.keys()].filter((path) => path.startsWith('/new/'))).toEqual([out]);
+  expect(fs.minimalCrash().files().get(out)).toEqual(files.get(out));
+});
+
 test('an export whose name is not durable is removed, and the first error is told', async () => {
   const fs = machineWith(subject.files);
   await fs.makeDirectory('/o');

@@ -217,6 +217,16 @@ test('a sound store is copied completely, with exit code 0', async () => {
   expect(sequences).toEqual([300n, 300n]);
 });
 
+test('the names of an existing target and its parents are durable', async () => {
+  const fs = machineWith(subject.files);
+  for (const path of ['/new', '/new/t']) await fs.makeDirectory(path);
+  const { code } = await runOn(fs, (context) => salvage(context, '/s', '/new/t', {}));
+  expect(code).toBe(0);
+  const store = await openOn(fs.minimalCrash(), '/new/t', { createIfMissing: false });
+  expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], subject.groups));
+  await store.close();
+});
+
 test('an open store is refused with its owner; a closed one is locked meanwhile', async () => {
   const directory = await closedStore();
   const store = await MetadataStore.open(directory);

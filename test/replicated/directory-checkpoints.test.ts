@@ -42,6 +42,14 @@ async function foundOn(fileSystem: CrashFs): Promise<[string | undefined, string
   return [found, names];
 }
 
+test('an object is durable in a directory whose own name was not', async () => {
+  const fs = new CrashFs({ trace: false });
+  await fs.makeDirectory('/c');
+  const store = await DirectoryCheckpoints.open('/c', { fileSystem: fs });
+  await store.put('a/one', sourceOf('one'));
+  expect(await foundOn(fs.minimalCrash())).toEqual(['one', ['a/one']]);
+});
+
 test('after a crash at any moment, an object is the old one, the new one, or absent', async () => {
   let restarted: CrashFs[] = [];
   const capture = (fs: CrashFs): void => {

@@ -288,6 +288,17 @@ test('a crash during the takeover of an interrupted backup', async () => {
   await judgeEach(machines, judge);
 });
 
+test('the names of existing parents are durable, too', async () => {
+  const { fs, store } = await makeStore({ trace: false });
+  for (const path of ['/new', '/new/of-backup']) await fs.makeDirectory(path);
+  await store.backup('/new/of-backup/backup');
+  const copied = fs.minimalCrash();
+  expectMoment(await open(copied, '/new/of-backup/backup', true));
+  await copied.makeDirectory('/later');
+  await restoreOn(copied, '/new/of-backup/backup', '/later/restored');
+  expect(await open(copied.minimalCrash(), '/later/restored')).toEqual(BEFORE);
+});
+
 /** Calls that may have taken effect although they fail. */
 const CHANGES: ReadonlySet<CallKind> = new Set([
   'open',

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
 import { isInside } from '../../base/path.ts';
+import { syncAncestors } from '../../directory/ensure-directory.ts';
 import { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { linkIfPossible } from '../../fs/link.ts';
@@ -89,6 +90,7 @@ export class FileOutput implements TextSink {
     await this.#file.close();
     await this.#giveName();
     await this.#held.syncDirectory(this.#held.realPath);
+    await syncAncestors(this.#held, this.#held.realPath);
     this.#stage = 'durable';
     await this.#held.close();
   }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { StoreClosedError, systemCode } from '../../base/errors.ts';
 import { requireKnownFields } from '../../base/fields.ts';
 import { monotonicMs } from '../../base/timers.ts';
-import { ensureDirectory } from '../../directory/ensure-directory.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
+import { ensureDirectory, syncAncestors } from '../../directory/ensure-directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { writeFully } from '../../fs/write.ts';
@@ -49,8 +50,9 @@ export class DirectoryCheckpoints implements CheckpointStore {
   }
 
   /**
-   * Opens the store in `directory`, which is created if it does not exist.
-   * @throws StoreError if it cannot be created
+   * Opens the store in `directory`, which is created if it does not exist. Its name and those of its
+   * parents are durable then.
+   * @throws StoreError if it cannot be created, or its name not synced
    */
   static async open(
     directory: string,
@@ -60,6 +62,12 @@ export class DirectoryCheckpoints implements CheckpointStore {
     requireKnownFields(options, { fileSystem: true }, 'options');
     const fs = options.fileSystem ?? nodeFileSystem;
     await ensureDirectory(fs, directory, true);
+    try {
+      await syncAncestors(fs, directory);
+    } catch (error) {
+      const what = 'the name of the checkpoint directory cannot be made durable';
+      throw storeErrorOf(error, { what, path: directory });
+    }
     return new DirectoryCheckpoints(fs, directory);
   }
 

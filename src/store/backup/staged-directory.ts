@@ -10,6 +10,7 @@ import {
 import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
+import { syncAncestors } from '../../directory/ensure-directory.ts';
 import { badTarget, taken } from './backup-target.ts';
 
 const INCOMPLETE_TEXT =
@@ -120,6 +121,7 @@ export class StagedDirectory {
 
   async #giveName(): Promise<void> {
     await this.#fs.syncDirectory(this.path);
+    await syncAncestors(this.#fs, dirname(this.#target));
     await this.#removeEmptyTarget();
     await this.#fs.rename(this.path, this.#target);
     this.#stage = 'named';

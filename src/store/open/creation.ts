@@ -1,6 +1,7 @@
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import { syncAncestors } from '../../directory/ensure-directory.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
@@ -44,19 +45,4 @@ export async function createStore(
   await lock.whenHeld();
   await fs.rename(temporaryPath, join(directory, snapshotName(0)));
   await fs.syncDirectory(directory);
-}
-
-/**
- * Syncs the names of the directory and its parents. Their creator may not have synced them, or may
- * have been killed before. A directory without read permission belongs to somebody else.
- */
-async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
-  for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {
-    try {
-      await fs.syncDirectory(dirname(path));
-    } catch (error) {
-      const code = systemCode(error);
-      if (code !== 'EACCES' && code !== 'EPERM') throw error;
-    }
-  }
 }
