@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { jsonForm } from '../../src/base/json-form.ts';
@@ -15,6 +17,8 @@ import {
   withFlip,
   type Files,
 } from '../support/machine.ts';
+import { nth } from '../support/nth.ts';
+import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 
 let subject: Subject;
 
@@ -130,6 +134,17 @@ test('a snapshot without any log whose trailer is damaged keeps all its records'
   expect([...salvaged.keys()]).toEqual([1n, 2n]);
   expect(salvaged.stats().lastSequence).toBe(1n);
   await salvaged.close();
+});
+
+test.runIf(process.platform !== 'win32')('a pipe in the directory is passed over', async () => {
+  const directory = await closedStore();
+  await flipByte(directory, nth(await namesIn(directory, 'log_'), 0), 300);
+  execFileSync('mkfifo', [join(directory, 'pipe')]);
+  await symlink('pipe', join(directory, 'link'));
+  const store = await MetadataStore.open(directory, { recovery: 'salvage' });
+  expect(store.recovery.losses.length).toBeGreaterThan(0);
+  expect([...store.recovery.foreignNames].sort()).toEqual(['link', 'pipe']);
+  await store.close();
 });
 
 /** Several files, each damaged in acknowledged data. */

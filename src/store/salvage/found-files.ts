@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
+import { systemCode } from '../../base/errors.ts';
 import type { Claim } from '../../format/claim.ts';
 import {
   identifyFileHeader,
@@ -38,10 +39,22 @@ export async function findFiles(fs: FileSystem, directory: string): Promise<Foun
     const parsed = parseFileName(name);
     const isNamed = parsed.kind === 'log' || parsed.kind === 'snapshot';
     if (kind === 'directory' || (!isNamed && parsed.kind !== 'foreign')) continue;
+    if (!isNamed && kind === 'other' && !(await isFile(fs, join(directory, name)))) continue;
     const header = await readHeader(fs, join(directory, name), isNamed);
     if (isNamed || header !== undefined) found.push({ name, isNamed, header });
   }
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Follows links. Opening anything else may block: a pipe waits for a writer. */
+async function isFile(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    return (await fs.stat(path)).kind === 'file';
+  } catch (error) {
+    // A dangling link, or one that leads where we may not look.
+    if (systemCode(error) === undefined) throw error;
+    return false;
+  }
 }
 
 async function readHeader(
