@@ -136,6 +136,25 @@ test('a snapshot without any log whose trailer is damaged keeps all its records'
   await salvaged.close();
 });
 
+test('a foreign file keeps its name, also one that looks like a moved log', async () => {
+  const [four, five] = [logName(4), logName(5)];
+  const [ofFour, ofFive] = [subject.files.get(four)!, subject.files.get(five)!];
+  const theirs: Files = new Map([
+    [`${four}.moved`, Uint8Array.of(1, 2, 3)],
+    [`${five}.moved`, Uint8Array.of(4, 5, 6)],
+  ]);
+  // The second name that an interrupted salvage has given a file: it is used again.
+  const ours = [[`${five}.moved.1`, ofFour]] as const;
+  const swapped = new Map(subject.files).set(four, ofFive).set(five, ofFour);
+  const fs = machineWith(new Map([...swapped, ...theirs, ...ours]));
+  const store = await openOn(fs, '/s', { recovery: 'salvage' });
+  expect(store.recovery.losses).toEqual([]);
+  expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], subject.groups));
+  await store.close();
+  const left = [...storeFiles(fs)].filter(([name]) => name.includes('.moved'));
+  expect(new Map(left)).toEqual(theirs);
+});
+
 test.runIf(process.platform !== 'win32')('a pipe in the directory is passed over', async () => {
   const directory = await closedStore();
   await flipByte(directory, nth(await namesIn(directory, 'log_'), 0), 300);

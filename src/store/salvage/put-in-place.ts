@@ -1,7 +1,10 @@
 import { join } from 'node:path';
+import { equalBytes } from '../../base/bytes.ts';
+import { systemCode } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { parseFileName } from '../../format/file-name.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
+import { readFully } from '../../fs/file-window.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import type { MovedFile } from '../recovery/recovery-report.ts';
 import { planMoves, type Move } from './placement.ts';
@@ -12,6 +15,8 @@ import { linkOrCopy, Quarantine } from './quarantine.ts';
  * by its header.
  */
 const MOVED_SUFFIX = '.moved';
+
+const BLOCK_BYTES: number = 256 * 1024;
 
 /**
  * Renames misplaced files to the names in their headers, and sets aside in `quarantine/` files of
@@ -82,13 +87,36 @@ class Mover {
     if (occupant === undefined || this.#current.has(place)) return;
     if (this.#moved.some(({ from }) => from === this.#path(place))) return;
     if (occupant.to === undefined) return this.#setAside(occupant);
-    const name = place + MOVED_SUFFIX;
-    await this.#change(async () => {
-      // Left by an interrupted salvage: the original still has its name.
-      await unlinkIfThere(this.#fs, this.#path(name));
-      await linkOrCopy(this.#fs, this.#path(place), this.#path(name));
-    });
+    const name = await this.#unusedName(place);
+    await this.#change(() => linkOrCopy(this.#fs, this.#path(place), this.#path(name)));
     this.#current.set(place, name);
+  }
+
+  /**
+   * A name for a second name of the file at `place`. One that an interrupted salvage has given it is
+   * removed and used again. Any other file keeps its name.
+   */
+  async #unusedName(place: string): Promise<string> {
+    for (let attempt = 0; ; attempt++) {
+      const name = place + MOVED_SUFFIX + (attempt === 0 ? '' : `.${attempt}`);
+      const found = await this.#compare(name, place);
+      if (found === 'absent') return name;
+      if (found === 'other' || this.#moves.some(({ from }) => from === name)) continue;
+      await this.#change(() => this.#fs.unlink(this.#path(name)));
+      return name;
+    }
+  }
+
+  /** `contained`: the file at `place` begins with all bytes of the file at `name`. */
+  async #compare(name: string, place: string): Promise<'absent' | 'contained' | 'other'> {
+    const stat = await this.#fs.stat(this.#path(name)).catch((error: unknown) => {
+      if (systemCode(error) !== 'ENOENT') throw error;
+      return undefined;
+    });
+    if (stat === undefined) return 'absent';
+    if (stat.kind !== 'file') return 'other';
+    const isContained = await isPrefix(this.#fs, this.#path(name), this.#path(place));
+    return isContained ? 'contained' : 'other';
   }
 
   async #setAside({ from, reason }: Move): Promise<void> {
@@ -106,6 +134,33 @@ class Mover {
   #path(name: string): string {
     return join(this.#directory, name);
   }
+}
+
+/** Whether the file at `other` begins with all bytes of the file at `path`. */
+async function isPrefix(fs: FileSystem, path: string, other: string): Promise<boolean> {
+  const part = await fs.open(path, 'r');
+  try {
+    const whole = await fs.open(other, 'r');
+    try {
+      return await isSameBytes(part, whole, (await part.stat()).sizeBytes);
+    } finally {
+      await whole.close();
+    }
+  } finally {
+    await part.close();
+  }
+}
+
+async function isSameBytes(one: OpenFile, other: OpenFile, lengthBytes: number): Promise<boolean> {
+  const [bytes, otherBytes] = [new Uint8Array(BLOCK_BYTES), new Uint8Array(BLOCK_BYTES)];
+  for (let position = 0; position < lengthBytes; position += BLOCK_BYTES) {
+    const count = Math.min(BLOCK_BYTES, lengthBytes - position);
+    const [block, otherBlock] = [bytes.subarray(0, count), otherBytes.subarray(0, count)];
+    const read = await readFully(one, block, position);
+    if (read < count || (await readFully(other, otherBlock, position)) < count) return false;
+    if (!equalBytes(block, otherBlock)) return false;
+  }
+  return true;
 }
 
 /** Logs before snapshots, highest number first. */
