@@ -288,6 +288,21 @@ test('a crash during the takeover of an interrupted backup', async () => {
   await judgeEach(machines, judge);
 });
 
+test('a lack of descriptors for all files at once does not stop a backup', async () => {
+  const path = /^\/s\/(snapshot_|log_000000000000000[23])/;
+  for (const links of ['linked', 'copied']) {
+    for (const nth of [1, 2, 3]) {
+      const { fs, store } = await makeStore({ trace: false });
+      if (links === 'copied') fs.faults.add({ call: 'link', error: 'EXDEV', mode: 'sticky' });
+      fs.faults.add({ call: 'open', nth, error: nth === 1 ? 'ENFILE' : 'EMFILE', path });
+      const { files } = await store.backup(TARGET, { verify: true });
+      expect(files.length).toBeGreaterThan(3);
+      expectMoment(await open(fs, TARGET, true));
+      await store.close();
+    }
+  }
+});
+
 test('the names of existing parents are durable, too', async () => {
   const { fs, store } = await makeStore({ trace: false });
   for (const path of ['/new', '/new/of-backup']) await fs.makeDirectory(path);

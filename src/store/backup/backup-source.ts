@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
@@ -33,10 +34,16 @@ export interface State {
   readonly files: readonly StateFile[];
 }
 
+/** A file of a source. */
+export interface SourceFile extends StateFile {
+  /** Undefined if descriptors are scarce: the file is then opened when it is copied. */
+  readonly file: OpenFile | undefined;
+}
+
 /** A state whose files are open: if a merge removes their names, they stay readable. */
 export interface BackupSource extends State {
   readonly directory: string;
-  readonly files: readonly (StateFile & { readonly file: OpenFile })[];
+  readonly files: readonly SourceFile[];
 }
 
 /** The files of a snapshot and of the logs after it, oldest first. */
@@ -54,29 +61,53 @@ export function stateFiles(
   return [{ name: snapshotName(number), lengthBytes: fileBytes, kind: 'immutable' }, ...files];
 }
 
-/** Opens all files of a state, or none. Rejects with `ENOENT` if a merge has removed one before. */
+/**
+ * Opens all files of a state, or none. If there are not enough descriptors, only some stay open.
+ * Rejects with `ENOENT` if a merge has removed one before.
+ */
 export async function openSource(
   fs: FileSystem,
   directory: string,
   state: State,
 ): Promise<BackupSource> {
-  const results = await Promise.allSettled(
-    state.files.map(async (one) => ({
-      ...one,
-      file: await fs.open(join(directory, one.name), 'r'),
-    })),
+  const failures: unknown[] = [];
+  const files = await Promise.all(
+    state.files.map(async (one): Promise<SourceFile> => {
+      const file = await fs.open(join(directory, one.name), 'r').catch((error: unknown) => {
+        failures.push(error);
+        return undefined;
+      });
+      return { ...one, file };
+    }),
   );
-  const files = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
   const source = { ...state, directory, files };
-  const failure = results.find((result) => result.status === 'rejected');
-  if (failure === undefined) return source;
+  if (failures.length === 0) return source;
+  if (failures.every(isLackOfDescriptors)) return holdFewer(source);
   await closeSource(source);
-  throw failure.reason;
+  throw failures.find((error) => !isLackOfDescriptors(error));
+}
+
+function isLackOfDescriptors(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
+/** Files that stay open if the descriptors do not suffice for all. */
+const HELD_FILES = 64;
+
+/** Leaves descriptors to the copy and to the rest of the process. */
+async function holdFewer(source: BackupSource): Promise<BackupSource> {
+  const open = source.files.filter(({ file }) => file !== undefined);
+  const held = new Set(open.slice(0, HELD_FILES));
+  const surplus = open.slice(HELD_FILES);
+  await closeSource({ ...source, files: surplus });
+  const files = source.files.map((one) => (held.has(one) ? one : { ...one, file: undefined }));
+  return { ...source, files };
 }
 
 /** The files are only read, so a failed close loses nothing. */
 export async function closeSource(source: BackupSource): Promise<void> {
-  await Promise.all(source.files.map(({ file }) => file.close().catch(() => undefined)));
+  await Promise.all(source.files.map(({ file }) => file?.close().catch(() => undefined)));
 }
 
 export interface SourceHooks {

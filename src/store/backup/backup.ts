@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { realPathOf, type Directory } from '../../fs/directory.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { linkIfPossible } from '../../fs/link.ts';
 import type { CopyHooks, FileSum } from './file-copy.ts';
 import { copyFile, sumFile } from './file-copy.ts';
@@ -24,7 +24,7 @@ import {
   type BackupFile,
   type BackupManifest,
 } from './backup-manifest.ts';
-import type { BackupSource } from './backup-source.ts';
+import type { BackupSource, SourceFile } from './backup-source.ts';
 import { badTarget, inParent } from './backup-target.ts';
 import { StagedDirectory } from './staged-directory.ts';
 
@@ -299,17 +299,29 @@ class BackupWriting {
     return linked;
   }
 
-  async #place(
-    source: BackupSource['files'][number],
+  async #place(source: SourceFile, linked: ReadonlySet<string>): Promise<BackupFile> {
+    if (source.file !== undefined) return this.#placeFrom(source, source.file, linked);
+    const directory = linked.has(source.name) ? this.#path : this.#source.directory;
+    const file = await this.#context.fs.open(join(directory, source.name), 'r');
+    try {
+      return await this.#placeFrom(source, file, linked);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #placeFrom(
+    source: SourceFile,
+    file: OpenFile,
     linked: ReadonlySet<string>,
   ): Promise<BackupFile> {
-    const { name, lengthBytes, file } = source;
+    const { name, lengthBytes } = source;
     if (linked.has(name)) {
       const { sha256 } = this.#whole(source, await sumFile(file, lengthBytes, this.#hooks));
       return { name, lengthBytes, sha256, origin: 'linked' };
     }
     const path = join(this.#path, name);
-    const same = source.kind === 'last' ? undefined : await this.#findSame(source);
+    const same = source.kind === 'last' ? undefined : await this.#findSame(source, file);
     if (same !== undefined && (await linkIfPossible(this.#context.fs, same.path, path))) {
       return { name, lengthBytes, sha256: same.sha256, origin: 'reused' };
     }
@@ -320,9 +332,10 @@ class BackupWriting {
 
   /** The same file in the previous backup, unless it was the last log there. */
   async #findSame(
-    source: BackupSource['files'][number],
+    source: SourceFile,
+    file: OpenFile,
   ): Promise<{ readonly path: string; readonly sha256: string } | undefined> {
-    const { name, lengthBytes, file } = source;
+    const { name, lengthBytes } = source;
     const files = this.#previous?.manifest.files ?? [];
     const candidate = files.find((one) => one.name === name && one.lengthBytes === lengthBytes);
     const wasLast = candidate === files.at(-1) && name.startsWith('log');
@@ -354,7 +367,7 @@ class BackupWriting {
     }
   }
 
-  #whole(source: BackupSource['files'][number], sum: FileSum): FileSum {
+  #whole(source: SourceFile, sum: FileSum): FileSum {
     if (sum.lengthBytes === source.lengthBytes) return sum;
     throw new CorruptionError({
       path: join(this.#source.directory, source.name),
