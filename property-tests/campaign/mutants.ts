@@ -147,6 +147,24 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/backup-crash.test.ts',
   },
+  "the names above a backup's target not synced": {
+    file: 'src/store/backup/staged-directory.ts',
+    find: '    await syncAncestors(this.#fs, dirname(this.#target));\n',
+    replace: '',
+    test: 'test/store/backup-crash.test.ts',
+  },
+  'a salvage that writes no report': {
+    file: 'src/store/salvage/salvage.ts',
+    find: '      await quarantine.writeReport({ snapshot: snapshotName(number), ...salvaged });\n',
+    replace: '',
+    test: 'test/store/salvage.test.ts',
+  },
+  'unused files removed by a salvage that loses keys': {
+    file: 'src/store/salvage/salvage.ts',
+    find: 'losses.every((loss) => loss.firstKey === undefined)',
+    replace: 'losses.length >= 0',
+    test: 'test/store/salvage.test.ts',
+  },
   "a previous backup's file linked without being read": {
     file: 'src/store/backup/backup.ts',
     find: '    if (!(await this.#isIntact(path, candidate, hooks))) return undefined;\n',

@@ -118,8 +118,8 @@ export class FileOutput implements TextSink {
   }
 
   /**
-   * Removes the file, unless it is durable under its name. A failure is not reported: the one before
-   * it is the cause.
+   * Removes the file, unless it is durable under its name. A failure is not reported: the one
+   * before it is the cause.
    */
   async discard(): Promise<void> {
     if (this.#stage === 'durable') return;

@@ -50,8 +50,8 @@ export class DirectoryCheckpoints implements CheckpointStore {
   }
 
   /**
-   * Opens the store in `directory`, which is created if it does not exist. Its name and those of its
-   * parents are durable then.
+   * Opens the store in `directory`, which is created if it does not exist. Its name and those of
+   * its parents are durable then.
    * @throws StoreError if it cannot be created, or its name not synced
    */
   static async open(

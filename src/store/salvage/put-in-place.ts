@@ -93,7 +93,7 @@ class Mover {
   }
 
   /**
-   * A name for a second name of the file at `place`. One that an interrupted salvage has given it is
+   * An unused second name for the file at `place`. One that an interrupted salvage has given it is
    * removed and used again. Any other file keeps its name.
    */
   async #unusedName(place: string): Promise<string> {
