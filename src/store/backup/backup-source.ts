@@ -107,7 +107,8 @@ async function holdFewer(source: BackupSource): Promise<BackupSource> {
 
 /** The files are only read, so a failed close loses nothing. */
 export async function closeSource(source: BackupSource): Promise<void> {
-  await Promise.all(source.files.map(({ file }) => file?.close().catch(() => undefined)));
+  const open = source.files.flatMap(({ file }) => file ?? []);
+  await Promise.all(open.map((file) => file.close().catch(() => undefined)));
 }
 
 export interface SourceHooks {
