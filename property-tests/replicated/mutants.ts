@@ -157,8 +157,14 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   'a repair of a log that another node has continued': {
     part: 'loss',
     file: REPAIR,
-    find: '    if (isOurs && end.epoch <= place.epoch) return end;',
-    replace: '    if (end.epoch > 0n) return end;',
+    find: '  if (isOurs && end.epoch <= place.epoch) return end;',
+    replace: '  if (end.epoch > 0n) return end;',
+  },
+  'the takeover of an interrupted repair taken for one of another node': {
+    file: REPAIR,
+    find: '    if (isRepaired) return { place: placeOfEntry(last, entry), isRepaired };\n',
+    replace: '',
+    test: 'test/replicated/unfinished-repair.test.ts',
   },
   'a trim before the place of the node is saved': {
     file: 'src/replicated/node/checkpoint-keeper.ts',

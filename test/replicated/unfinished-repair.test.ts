@@ -1,10 +1,13 @@
 import { afterEach, expect, test } from 'vitest';
 import {
   CheckpointStoreError,
+  LogUnavailableError,
   type Elector,
   type RepairReport,
   type ReplicatedStore,
+  type SharedLog,
 } from '../../src/replicated/index.ts';
+import { examineNode } from '../../src/replicated/node/node-examination.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -93,4 +96,72 @@ test('an elected node that is behind a repair resigns until it is rebuilt', asyn
   await repair(log, fs, checkpoints);
   await expect.poll(() => behind.role, { timeout: 4_000 }).toBe('primary');
   expect([...behind.keys()]).toEqual([1n, 2n, 3n]);
+});
+
+/** A connection whose first append takes effect. Then the caller is interrupted. */
+function interruptedAppend(log: SimulatedLog, interrupting: AbortController): SharedLog {
+  const connection = log.connect();
+  return {
+    maxEntryBytes: connection.maxEntryBytes,
+    append: async (...given) => {
+      await connection.append(...given);
+      interrupting.abort(new Error('interrupted'));
+      throw new LogUnavailableError('there is no answer');
+    },
+    read: (...given) => connection.read(...given),
+    bounds: (...given) => connection.bounds(...given),
+    trim: (...given) => connection.trim(...given),
+    close: () => connection.close(),
+  };
+}
+
+test.for([
+  { where: 'before the saved place', kept: 2n },
+  { where: 'at the saved place', kept: 3n },
+])('a repair that appended $where and was interrupted is run again', async ({ kept }) => {
+  const log = new SimulatedLog();
+  const [fs, checkpoints] = [new CrashFs(), new MemoryCheckpoints()];
+  const store = await openNode(log, { fs });
+  await store.promote();
+  for (const key of [1n, 2n, 3n]) await store.put(key, 1n);
+  // Saves the place 4.
+  await store.merge();
+  await store.close();
+  log.lose(kept);
+  const interrupting = new AbortController();
+  const { signal } = interrupting;
+  const options = { log: interruptedAppend(log, interrupting), checkpoints, signal };
+  const interrupted = repairReplicaOn(fs, '/node', options, { seed: ++seed });
+  await expect(interrupted).rejects.toThrow('interrupted');
+  const { last } = log.bounds;
+  expect(last).toBe(kept + 1n);
+  const examined = { signal: new AbortController().signal, patienceMs: 50 };
+  const standing = await examineNode(fs, '/node', log.connect(), examined);
+  expect(standing).toMatchObject({ kind: 'ahead', sequence: 3n });
+  expect(await repair(log, fs, checkpoints)).toMatchObject({ position: last, sequence: 3n });
+  const again = await openNode(log, { fs, checkpoints });
+  const empty = await openNode(log, { checkpoints });
+  await again.promote();
+  await again.put(4n, 1n);
+  await empty.reached(again.position);
+  for (const node of [again, empty]) expect([...node.keys()]).toEqual([1n, 2n, 3n, 4n]);
+});
+
+test('a repair that began another log and was interrupted is run again', async () => {
+  const [log, other] = [new SimulatedLog(), new SimulatedLog()];
+  const [fs, checkpoints] = [new CrashFs(), new MemoryCheckpoints()];
+  const store = await openNode(log, { fs });
+  await store.promote();
+  await store.put(1n, 1n);
+  await store.merge();
+  await store.close();
+  const interrupting = new AbortController();
+  const { signal } = interrupting;
+  const options = { log: interruptedAppend(other, interrupting), checkpoints, signal };
+  const interrupted = repairReplicaOn(fs, '/node', options, { seed: ++seed });
+  await expect(interrupted).rejects.toThrow('interrupted');
+  expect(await repair(other, fs, checkpoints)).toMatchObject({ position: 1n, sequence: 1n });
+  const again = await openNode(other, { fs, checkpoints });
+  await again.promote();
+  expect([...again.keys()]).toEqual([1n]);
 });

@@ -4,6 +4,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { LogTrail } from '../../inspection/log-trail.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import { checksumOfEntry } from '../log/entry.ts';
+import { isRepairFrom } from '../log/entry-place.ts';
 import { LogChain, type LogPlace } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
@@ -107,13 +108,13 @@ async function* groupsOf(trail: LogTrail): AsyncGenerator<LogGroup> {
 
 /** Resolves when everything in the directory has been found in the log. */
 async function compare(
-  { saved, groups }: Directory,
+  { saved, groups, sequence }: Directory,
   log: SharedLog,
   signal: AbortSignal,
 ): Promise<void> {
   const { place } = saved;
   const isFollowed = (): boolean => groups.areVerified;
-  if (isFollowed() && (await hasPlace(place, log, signal))) return;
+  if (isFollowed() && (await hasPlace(place, sequence, log, signal))) return;
   const chain = new LogChain(place);
   for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
     const step = chain.take(position, entry);
@@ -127,14 +128,21 @@ async function compare(
 
 /**
  * True if the log has the entry at the place, or has no entry before it was trimmed.
- * @throws LogLostError if it has another entry there
+ * @throws LogLostError if it has another entry there; Missing if an interrupted repair from this
+ *   directory has appended that entry
  */
-async function hasPlace(place: LogPlace, log: SharedLog, signal: AbortSignal): Promise<boolean> {
+async function hasPlace(
+  place: LogPlace,
+  sequence: bigint,
+  log: SharedLog,
+  signal: AbortSignal,
+): Promise<boolean> {
   const { position, checksum } = place;
   if (position === 0n) return (await log.bounds({ signal })).first <= 1n;
   try {
     for await (const { entry } of log.read(position, { signal })) {
       if (checksumOfEntry(entry) === checksum) return true;
+      if (isRepairFrom(place, sequence, entry)) throw new Missing();
       throw new LogLostError({ position, reason: 'it has another entry than the store applied' });
     }
     return false;

@@ -5,14 +5,9 @@ import { pathOf } from '../../base/path.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import { Checkpoints } from '../checkpoint/checkpoints.ts';
-import {
-  checksumOfEntry,
-  decodeEntry,
-  encodeEntry,
-  LOG_ID_BYTES,
-  NONCE_BYTES,
-} from '../log/entry.ts';
-import { LOG_START, newerFormat, type LogPlace } from '../log/log-chain.ts';
+import { checksumOfEntry, encodeEntry, LOG_ID_BYTES, NONCE_BYTES } from '../log/entry.ts';
+import { isRepairFrom, placeOfEntry } from '../log/entry-place.ts';
+import { LOG_START, type LogPlace } from '../log/log-chain.ts';
 import { LogLostError, NotPrimaryError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { Appender } from './appender.ts';
@@ -59,33 +54,61 @@ interface RepairParts {
   readonly signal: AbortSignal;
 }
 
+/** The end of the log, before the repair. */
+interface LogEnd {
+  readonly place: LogPlace;
+  /** True: its last entry is the takeover of a repair from this store, which was interrupted. */
+  readonly isRepaired: boolean;
+}
+
 /**
  * Continues a log that lost its end from the state of `replica`, which has all of the log and more.
  * Appends a takeover with the replica's sequence, and writes a checkpoint of the replica at that
- * position. Other nodes that read the takeover restore the checkpoint.
+ * position. Other nodes that read the takeover restore the checkpoint. If an earlier call has
+ * appended the takeover and was interrupted, this call does the rest.
  * @throws LogLostError if the log has anything that the replica lacks: then no state has all
  *   acknowledged batches; NotPrimaryError if another node appends meanwhile
  */
 async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<RepairReport> {
   const { options, environment, signal, files, checkpoints } = parts;
-  const { log, address } = options;
   const sequence = replica.access.lastSequence;
-  const end = await endOf(log, replica, signal).catch((error: unknown) => {
-    if (!(error instanceof PositionExpiredError)) throw error;
-    const { position, oldestPosition } = error;
-    const reason = `it begins at ${oldestPosition}, and the store ends with batch ${sequence}`;
-    throw new LogLostError({ position, reason });
-  });
+  const { place: end, isRepaired } = await endOf(options.log, replica, signal).catch(
+    (error: unknown) => {
+      if (!(error instanceof PositionExpiredError)) throw error;
+      const { position, oldestPosition } = error;
+      const reason = `it begins at ${oldestPosition}, and the store ends with batch ${sequence}`;
+      throw new LogLostError({ position, reason });
+    },
+  );
   if (sequence < end.sequence) {
     const reason = `it has batches up to ${end.sequence}, and the store only up to ${sequence}`;
     throw new LogLostError({ position: end.position, reason });
   }
   await requireInStore(checkpoints, sequence, signal);
+  await replica.store.sync();
+  // Other nodes would restore them, and not find their entries in the log.
+  const removedCheckpoints = await checkpoints.removeAfter(end.position, signal);
+  const place = isRepaired ? end : await takeOver(parts, replica, end);
+  const { nodeId, directory } = replica;
+  await writePosition(environment.fileSystem, directory, { nodeId, place });
+  const { name } = await files.checkpointAt(replica, async () => place, signal);
+  const restoredBatches = sequence - end.sequence;
+  const { position } = place;
+  return { position, sequence, restoredBatches, checkpoint: name, removedCheckpoints };
+}
+
+/** Appends a takeover that names the replica's last batch. Resolves to the place after it. */
+async function takeOver(
+  { options, environment, signal }: RepairParts,
+  replica: OpenReplica,
+  end: LogPlace,
+): Promise<LogPlace> {
   const { place: known } = replica;
+  const sequence = replica.access.lastSequence;
   const isLonger = sequence > end.sequence;
   const highest = known.epoch > end.epoch ? known.epoch : end.epoch;
   const nonce = environment.randomBytes(NONCE_BYTES);
-  const piece = new TextEncoder().encode(address);
+  const piece = new TextEncoder().encode(options.address);
   const logId = end.logId ?? known.logId ?? environment.randomBytes(LOG_ID_BYTES);
   const epoch = (isLonger ? highest : end.epoch) + 1n;
   const entry = encodeEntry({
@@ -104,9 +127,6 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
     nonce,
     piece,
   });
-  await replica.store.sync();
-  // Other nodes would restore them, and not find their entries in the log.
-  const removedCheckpoints = await checkpoints.removeAfter(end.position, signal);
   const position = end.position + 1n;
   const appender = new Appender({
     ...options,
@@ -117,12 +137,7 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
     const message = 'another node appended to the log during the repair; stop it and repair again';
     throw new NotPrimaryError(message, undefined, { outcome: 'not-applied' });
   }
-  const place = { logId, position, sequence, epoch, checksum: checksumOfEntry(entry) };
-  const { nodeId, directory } = replica;
-  await writePosition(environment.fileSystem, directory, { nodeId, place });
-  const { name } = await files.checkpointAt(replica, async () => place, signal);
-  const restoredBatches = sequence - end.sequence;
-  return { position, sequence, restoredBatches, checkpoint: name, removedCheckpoints };
+  return { logId, position, sequence, epoch, checksum: checksumOfEntry(entry) };
 }
 
 /** @throws LogLostError if a checkpoint has batches that the store lacks */
@@ -146,26 +161,38 @@ async function requireInStore(
  * The end of the log. Compares the entry at the replica's place, and the later ones with the
  * replica's groups.
  */
-async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal): Promise<LogPlace> {
+async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal): Promise<LogEnd> {
   const { first, last } = await log.bounds({ signal });
   const { place } = replica;
+  const notRepaired = (end: LogPlace): LogEnd => ({ place: end, isRepaired: false });
   // Nothing is left to continue.
-  if (first > last) return { ...LOG_START, position: last };
-  if (last < place.position) {
-    const end = placeOf(last, await entryAt(log, last, signal));
-    // Earlier entries cannot be compared, but a node that continued the log has taken over.
-    const isOurs = place.logId === undefined || equalBytes(place.logId, end.logId!);
-    if (isOurs && end.epoch <= place.epoch) return end;
-    const reason = `it has epoch ${end.epoch}, and the store ${place.epoch}: another node has continued it`;
-    throw new LogLostError({ position: last, reason });
+  if (first > last) return notRepaired({ ...LOG_START, position: last });
+  if (last <= place.position || first === last) {
+    const entry = await entryAt(log, last, signal);
+    const isRepaired = isRepairFrom(place, replica.access.lastSequence, entry);
+    if (isRepaired) return { place: placeOfEntry(last, entry), isRepaired };
+    if (last < place.position) return notRepaired(shorterEnd(place, last, entry));
   }
   if (place.position > 0n) replica.anchor(await untrimmedAt(log, place.position, signal));
-  if (last === place.position) return place;
+  if (last === place.position) return notRepaired(place);
   for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
     await replica.take(position, entry, signal);
     if (position === last) break;
   }
-  return replica.chain.place;
+  return notRepaired(replica.chain.place);
+}
+
+/**
+ * The end of a log that ends before the store's place.
+ * @throws LogLostError if another node has continued it
+ */
+function shorterEnd(place: LogPlace, last: bigint, entry: Uint8Array): LogPlace {
+  const end = placeOfEntry(last, entry);
+  // Earlier entries cannot be compared, but a node that continued the log has taken over.
+  const isOurs = place.logId === undefined || equalBytes(place.logId, end.logId!);
+  if (isOurs && end.epoch <= place.epoch) return end;
+  const reason = `it has epoch ${end.epoch}, and the store ${place.epoch}: another node has continued it`;
+  throw new LogLostError({ position: last, reason });
 }
 
 async function entryAt(log: SharedLog, position: bigint, signal: AbortSignal): Promise<Uint8Array> {
@@ -185,16 +212,6 @@ async function untrimmedAt(
     if (error instanceof PositionExpiredError) return undefined;
     throw error;
   }
-}
-
-function placeOf(position: bigint, bytes: Uint8Array): LogPlace {
-  const entry = decodeEntry(bytes);
-  if (typeof entry === 'string') throw new LogLostError({ position, reason: entry });
-  if (entry.kind === 'newer') throw newerFormat(`entry ${position} has format ${entry.version}`);
-  const { firstSequence, batchCount, epoch, checksum, pieceOffset, piece, payloadBytes } = entry;
-  const isWhole = pieceOffset + piece.length === payloadBytes;
-  const sequence = firstSequence - 1n + (isWhole ? BigInt(batchCount) : 0n);
-  return { logId: entry.logId.slice(), position, sequence, epoch, checksum };
 }
 
 /** Internal: `ReplicatedStore.repair` in another environment. */
