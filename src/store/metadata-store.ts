@@ -349,11 +349,12 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
         this.snapshots.releaseAll();
         await releaseDirectory(this.#opened.directory, this.#opened.lock, this.#backgroundLoad);
       },
-    ]).catch((error: unknown) => {
-      const what = 'the store is closed, but not all of its files could be';
-      throw storeErrorOf(error, { what, path: this.#opened.directory.realPath });
-    });
-    this.#announce('closed', []);
+    ])
+      .catch((error: unknown) => {
+        const what = 'the store is closed, but not all of its files could be';
+        throw storeErrorOf(error, { what, path: this.#opened.directory.realPath });
+      })
+      .finally(() => this.#announce('closed', []));
   }
 
   /** Emits later, so that a listener that throws cannot prevent an acknowledgement. */

@@ -6,6 +6,7 @@ import { prometheusKind } from '../../src/metrics/definitions.ts';
 import { DISTRIBUTIONS } from '../../src/metrics/distribution-metrics.ts';
 import { collectStore } from '../../src/metrics/prometheus.ts';
 import { ALL_SCALARS, SCALARS } from '../../src/metrics/scalar-metrics.ts';
+import type { ReplicatedStore } from '../../src/replicated/index.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -14,6 +15,8 @@ import {
   SimulatedLog,
 } from '../../src/testing/index.ts';
 import { parsePrometheus } from '../support/prometheus-text.ts';
+
+let seed = 0;
 
 function put(key: number): { type: 'put'; key: number; value: number } {
   return { type: 'put', key, value: 1 };
@@ -199,3 +202,27 @@ test('a replicated store has the metrics of its replica beside those of a store'
   await store.close();
   expect(register.getMetricsAsArray()).toEqual([]);
 });
+
+test.for(['local', 'replicated'])(
+  'a %s store whose close rejects is exported no longer',
+  async (kind) => {
+    const register = new Registry();
+    const [fs, log] = [new CrashFs(), new SimulatedLog()];
+    const open = async (): Promise<MetadataStore | ReplicatedStore> => {
+      if (kind === 'local') return openOn(fs, '/s');
+      const store = await openReplicaOn(fs, '/s', { log: log.connect() }, { seed: ++seed });
+      await store.promote();
+      return store;
+    };
+    const store = await open();
+    collectStore(store, { register });
+    await store.insertBatch([put(1)], { durability: 'deferred' });
+    fs.faults.add({ call: 'dataSync', mode: 'sticky' });
+    await expect(store.close()).rejects.toMatchObject({ code: 'LODESTORE_POISONED' });
+    expect(register.getMetricsAsArray()).toEqual([]);
+    fs.faults.clear();
+    const again = await open();
+    collectStore(again, { register });
+    await again.close();
+  },
+);
