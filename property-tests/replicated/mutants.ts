@@ -142,9 +142,15 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     find: '    if (this.#mustRebuild) return this.replica.chain.place.position;\n',
     replace: '',
   },
+  'an elected node waits for its disk before it takes over': {
+    file: NODE,
+    find: '    if (blockedBy !== undefined) throw blockedBy;\n',
+    replace: '',
+    test: 'test/replicated/elections.test.ts',
+  },
   'an elected node waits for a checkpoint before it takes over': {
     file: NODE,
-    find: "          if (ifBehind === 'refuse' && this.#mustRebuild) throw notRebuilt();\n",
+    find: '    if (this.#mustRebuild) throw notRebuilt();\n',
     replace: '',
     test: 'test/replicated/unfinished-repair.test.ts',
   },

@@ -63,6 +63,7 @@ export class OpenReplica implements CommitGate {
   /** The number of users of marks that a save would drop. */
   #pins = 0;
   #isAnchored: boolean;
+  #blockedBy: Error | undefined;
   readonly #verified: Signal = new Signal();
 
   private constructor(
@@ -129,6 +130,11 @@ export class OpenReplica implements CommitGate {
   /** True while a group that the shared log has is being written here. */
   get isWriting(): boolean {
     return this.#next !== undefined;
+  }
+
+  /** Why the next group of the shared log cannot be written here for now; undefined if it can. */
+  get blockedBy(): Error | undefined {
+    return this.#blockedBy;
   }
 
   /** True if all groups that the store had at the open have been found in the shared log. */
@@ -198,9 +204,11 @@ export class OpenReplica implements CommitGate {
     for (let attempt = 0; ; attempt++) {
       try {
         await this.access.apply(arrived);
+        this.#blockedBy = undefined;
         return;
       } catch (error) {
         if (error instanceof StorePoisonedError) throw error;
+        this.#blockedBy = error as Error;
         await this.#environment.clock.sleep(backoffMs(attempt), signal);
       }
     }

@@ -29,3 +29,18 @@ export interface ReplicaHost {
   readonly onUnavailable: (error: unknown) => void;
   readonly onFailed: (error: Error) => void;
 }
+
+/** When a promotion ends without a takeover. */
+export interface PromotionLimits {
+  /**
+   * If the node cannot take over for the time being: waits, or refuses, so that another node can be
+   * elected. Default `wait`.
+   */
+  readonly ifUnable?: 'wait' | 'refuse' | undefined;
+  /** Ends the waits, but not an append. Default: the signal of the call. */
+  readonly waits?: AbortSignal | undefined;
+  /** Asked right before the takeover is appended. If false, the call resolves without it. */
+  readonly isWanted?: (() => boolean) | undefined;
+  /** Called before another attempt, because another node has appended meanwhile. */
+  readonly beforeRetry?: (() => Promise<void>) | undefined;
+}

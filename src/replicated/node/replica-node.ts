@@ -1,17 +1,18 @@
 import { present } from '../../base/assert.ts';
 import { PositionExpiredError, StoreClosedError, StoreError } from '../../base/errors.ts';
 import type { SharedGroup } from '../../store/commit/commit-gate.ts';
-import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
-import { LogLostError, LogUnavailableError, RepairedError } from '../log/log-errors.ts';
+import { LogLostError, RepairedError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
 import { LogWatch } from './log-watch.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
+import { isPassing, notRebuilt } from './passing-failures.ts';
 import { withinTime } from './replica-clock.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
-import type { ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
+import type { PromotionLimits, ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
 import { PrimaryCommits, type CommittingNode } from './primary-commits.ts';
 import { Signal } from './signal.ts';
+import { Turns } from './turns.ts';
 
 export interface ReplicaNodeParts {
   readonly environment: ReplicaEnvironment;
@@ -50,7 +51,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   #replica: OpenReplica | undefined;
   #role: ReplicaRole = 'replica';
   #primaryAddress: string | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns: Turns = new Turns();
   #reading: AbortController | undefined;
   #roleChange: Signal = new Signal();
   #progress: Signal = new Signal();
@@ -106,11 +107,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     while (!isFound()) await this.#nextProgress(undefined);
   }
 
-  /** Runs `work` while nothing else uses the chain. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => undefined);
-    return result;
+  /** Runs `work` while nothing else uses the chain. `signal` ends the wait for that. */
+  exclusive<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#turns.run(work, signal);
   }
 
   /** Reads the log while this node is not the primary. */
@@ -171,9 +170,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#advance();
   }
 
-  /**
-   * Handles the end of a read: retries after engine failures, rebuilds after a trim, else fails.
-   */
+  /** After a failed read: retries if the engine is away, rebuilds after a trim, else fails. */
   async #overcome(error: unknown, attempt: number): Promise<void> {
     if (this.isOver || this.#reading?.signal.aborted === true) return;
     if (error instanceof PositionExpiredError || error instanceof RepairedError) {
@@ -239,7 +236,11 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   #setRole(role: ReplicaRole): void {
     if (this.#role === role) return;
     this.#role = role;
-    if (role === 'primary') this.#reading?.abort();
+    if (role === 'primary') {
+      this.#reading?.abort();
+      // After its term it does not know who has taken over, until it reads that.
+      this.#primaryAddress = undefined;
+    }
     const change = this.#roleChange;
     this.#roleChange = new Signal();
     change.resolve();
@@ -258,34 +259,48 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     await clock.sleep(delayMs, this.signal).catch(() => undefined);
   }
 
-  /** Resolves when the store need not be rebuilt. */
-  async whenRebuilt(): Promise<void> {
+  /** Resolves when this node could take over: it applies entries, and need not be rebuilt. */
+  async whenAble(): Promise<void> {
     while (this.#mustRebuild) await this.#nextProgress(undefined);
+    // While an entry cannot be written here, its turn does not end.
+    await this.exclusive(() => this.#whenWritten(undefined), this.signal);
   }
 
   /**
-   * Resolves when this node is the primary. If the store must be rebuilt before: waits, or refuses,
-   * so that another node can be elected.
+   * Resolves when this node is the primary, or is not wanted any more. `signal` ends it at any
+   * step; the takeover may be in the log then.
    */
-  async promote(signal?: AbortSignal, ifBehind: 'wait' | 'refuse' = 'wait'): Promise<void> {
+  async promote(signal?: AbortSignal, limits: PromotionLimits = {}): Promise<void> {
+    const { waits = signal } = limits;
     this.#requireRunning();
-    if (this.#role === 'replica') this.#setRole('candidate');
+    if (this.#role === 'primary') return;
+    this.#setRole('candidate');
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const missing = await this.exclusive(() => this.#takeOver(signal));
+        this.#requireAble(limits);
+        const missing = await this.exclusive(() => this.#takeOver(signal, limits), waits);
         if (missing === undefined) return;
         while (this.#lacks(missing)) {
-          if (ifBehind === 'refuse' && this.#mustRebuild) throw notRebuilt();
-          await this.#nextProgress(signal);
+          this.#requireAble(limits);
+          await this.#nextProgress(waits);
         }
+        await limits.beforeRetry?.();
       }
     } catch (error) {
       if (error instanceof LogLostError) this.fail(error);
+      else signal?.throwIfAborted();
       throw error;
     } finally {
       if (this.#role === 'candidate') this.#setRole('replica');
     }
+  }
+
+  #requireAble({ ifUnable }: PromotionLimits): void {
+    if (ifUnable !== 'refuse') return;
+    if (this.#mustRebuild) throw notRebuilt();
+    const { blockedBy } = this.replica;
+    if (blockedBy !== undefined) throw blockedBy;
   }
 
   get #mustRebuild(): boolean {
@@ -297,16 +312,20 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 
   /**
-   * Resolves to undefined when this node is the primary, else to the position of an entry whose
-   * effect it does not have.
+   * Resolves to undefined when this node is the primary or is not wanted, else to the position of
+   * an entry whose effect it does not have.
    */
-  async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
+  async #takeOver(
+    signal: AbortSignal | undefined,
+    { waits = signal, isWanted }: PromotionLimits,
+  ): Promise<bigint | undefined> {
     this.#requireRunning();
     if (this.#role === 'primary') return undefined;
     // The chain has passed a repair, and the store lacks the batches that it restores.
     if (this.#mustRebuild) return this.replica.chain.place.position;
-    await this.#whenWritten(signal);
+    await this.#whenWritten(waits);
     await this.#commits.anchor(signal);
+    if (isWanted?.() === false) return undefined;
     const position = this.replica.chain.place.position + 1n;
     const piece = new TextEncoder().encode(this.#parts.address);
     const epoch = this.replica.chain.place.epoch + 1n;
@@ -377,15 +396,4 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     await this.exclusive(async () => undefined);
     await this.#replica?.close();
   }
-}
-
-/** True if the engine or the checkpoint store cannot be reached: the operation is retried. */
-function isPassing(error: unknown): boolean {
-  if (error instanceof CheckpointStoreError) return error.reason === 'unavailable';
-  return error instanceof LogUnavailableError;
-}
-
-function notRebuilt(): CheckpointStoreError {
-  const message = 'the store must be rebuilt from a checkpoint before it takes over';
-  return new CheckpointStoreError('unavailable', message);
 }

@@ -41,7 +41,8 @@ export interface ReplicatedOptions extends ReplicaStoreOptions {
   /**
    * Milliseconds without an answer of the engine after which waiting batches are rejected: those in
    * flight as `unknown`, the others as `not-applied`. A `barrier()` is rejected so long after the
-   * call. Default 10,000.
+   * call. An elected node that applies nothing for so long before it takes over resigns. Default
+   * 10,000.
    */
   readonly commitTimeoutMs?: number | undefined;
   /**

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { onAbort } from '../../base/abort.ts';
 import { requireOpening } from '../../base/fields.ts';
 import { nextTurn, queueMicrotask } from '../../base/timers.ts';
 import { pathOf } from '../../base/path.ts';
@@ -20,6 +21,7 @@ import type { ChangesOptions } from '../../store/changes/feed-set.ts';
 import type { MetadataStore } from '../../store/metadata-store.ts';
 import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
+import { inOrder } from '../../store/writer.ts';
 import { resolve } from 'node:path';
 import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
@@ -28,8 +30,9 @@ import { takePartInElections } from './elections.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { keepCheckpoints } from './checkpoint-schedule.ts';
 import { repairReplicaIn, type RepairReport } from './repair-log.ts';
-import type { ReplicaHost, ReplicaRole } from './replica-host.ts';
+import type { PromotionLimits, ReplicaHost, ReplicaRole } from './replica-host.ts';
 import { ReplicaNode } from './replica-node.ts';
+import { PASSED_ON } from './passed-on.ts';
 import type { OpenReplica } from './open-replica.ts';
 import { MACHINE_ENVIRONMENT, type ReplicaEnvironment } from './replica-environment.ts';
 import {
@@ -38,20 +41,12 @@ import {
   type ResolvedReplicatedOptions,
 } from './replicated-options.ts';
 
-/** Events of the local store that a replicated store passes on. */
-const PASSED_ON = [
-  'rotated',
-  'mergeStarted',
-  'merged',
-  'mergeFailed',
-  'slowSync',
-  'lowSpace',
-  'spaceRecovered',
-  'threadsUnavailable',
-  'poisoned',
-  'warmed',
-  'damaged',
-] as const satisfies readonly (keyof StoreEvents)[];
+/** Internal: `ReplicatedStore.promote` within limits. */
+export let promoteWithin: (
+  store: ReplicatedStore,
+  signal: AbortSignal,
+  limits: PromotionLimits,
+) => Promise<void>;
 
 /** Internal: `ReplicatedStore.open` in another environment. */
 export let openReplicatedIn: (
@@ -76,6 +71,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   static {
+    promoteWithin = (store, signal, limits) => store.#node.promote(signal, limits);
     openReplicatedIn = async (environment, directory, options) => {
       const path = resolve(pathOf(directory, 'directory'));
       const store = new ReplicatedStore(environment, path, resolveReplicated(options));
@@ -155,18 +151,20 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   async #start(): Promise<void> {
     const { signal } = this.#options;
     signal?.throwIfAborted();
-    const stop = (): void => this.#node.abort();
-    signal?.addEventListener('abort', stop, { once: true });
+    const stopListening = signal && onAbort(signal, () => this.#node.abort());
     try {
       const replica = await this.#files.open(this.#node, this.#node.signal);
       this.#listenTo(replica);
       await this.#node.start(replica);
       await this.#files.removeOthers(this.#node.replica);
     } finally {
-      signal?.removeEventListener('abort', stop);
+      stopListening?.();
     }
-    const { elector, address } = this.#options;
-    if (elector !== undefined) void takePartInElections(elector, address, this.#node);
+    const { elector, address, commitTimeoutMs: patienceMs } = this.#options;
+    const { clock } = this.#environment;
+    if (elector !== undefined) {
+      void takePartInElections({ elector, address, clock, patienceMs }, this.#node);
+    }
     void keepCheckpoints(this.#options, this.#environment, {
       store: this,
       keeper: this.#keeper,
@@ -376,14 +374,13 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { log, checkpoints } = this.#options;
-    try {
-      await this.#node.close();
-      await this.#keeper.settled();
-    } finally {
-      await log.close();
-      await checkpoints?.close();
-    }
-    this.#announce('closed', []);
+    const closing = inOrder([
+      () => this.#node.close(),
+      () => this.#keeper.settled(),
+      () => log.close(),
+      async () => checkpoints?.close(),
+    ]);
+    await closing.finally(() => this.#announce('closed', []));
   }
 
   #requireOpen(): void {
