@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { clockOf } from '../../src/replicated/node/replica-clock.ts';
 import { MACHINE_ENVIRONMENT } from '../../src/replicated/node/replica-environment.ts';
 import { newShardMap, type ShardEntry } from '../../src/replicated/shards/shard-map.ts';
@@ -82,8 +81,6 @@ export async function simulateFailover(options: FailoverOptions): Promise<Failov
   const random = new Random(seed);
   const clock = clockOf(time.timer);
   const { signal } = new AbortController();
-  // Each timer that runs listens to it.
-  setMaxListeners(0, signal);
   const sleep = (ms: number): Promise<void> => clock.sleep(ms, signal);
   const slow = new SlowMap(new SimulatedShardMap(seed, lostAnswer), () => sleep(mapMs));
   const environment = {

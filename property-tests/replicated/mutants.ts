@@ -11,6 +11,7 @@ const COMMITS = 'src/replicated/node/primary-commits.ts';
 const APPENDER = 'src/replicated/node/appender.ts';
 const FILES = 'src/replicated/node/replica-files.ts';
 const SHARDED = 'src/replicated/shards/sharded-store.ts';
+const OPEN_SHARDS = 'src/replicated/shards/open-shards.ts';
 const REPAIR = 'src/replicated/node/repair-log.ts';
 const OPEN = 'src/replicated/node/open-replica.ts';
 const CHAIN = 'src/replicated/log/log-chain.ts';
@@ -193,9 +194,9 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   'a batch given to another shard that is open here': {
     part: 'shards',
     file: SHARDED,
-    find: '    if (open !== undefined) return open.store;',
+    find: '    if (open !== undefined) return open;',
     replace:
-      '    for (const one of open === undefined ? this.#shards.values() : [open]) return one.store;',
+      '    for (const one of open ? [shard] : this.openShards) return this.#shards.get(one)!;',
   },
   'a conflict of the shard map treated as a replacement': {
     part: 'shards',
@@ -205,7 +206,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'a shard that has moved away stays open': {
     part: 'shards',
-    file: SHARDED,
+    file: OPEN_SHARDS,
     find: '      this.#shards.delete(shard);\n      await open?.store.close();\n      return;',
     replace: '      return;',
   },
@@ -222,9 +223,9 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'the node that a shard moves to does not take over': {
     part: 'shards',
-    file: SHARDED,
-    find: "    if (entry.wanted === address && store.role === 'replica') {",
-    replace: "    if (entry.wanted === address && store.role === 'primary') {",
+    file: OPEN_SHARDS,
+    find: "    if (isWanted && store.role === 'replica') this.#promote(shard, store);",
+    replace: "    if (isWanted && store.role === 'primary') this.#promote(shard, store);",
   },
   'a merged iterator that reads one shard after the other': {
     part: 'shards',

@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import { AbortedError } from '../../base/errors.ts';
 import { clearTimeout, setTimeout } from '../../base/timers.ts';
 import { LogUnavailableError } from '../log/log-errors.ts';
@@ -14,16 +15,18 @@ export interface ReplicaClock {
 export function clockOf(timer: ReplicaClock['timer']): ReplicaClock {
   const sleep = (delayMs: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      let stopListening = (): void => undefined;
+      const stop = timer(delayMs, () => {
+        stopListening();
+        resolve();
+      });
+      const abort = (): void => {
+        stopListening();
         stop();
         reject(signal.reason as Error);
       };
-      const stop = timer(delayMs, () => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) abort();
+      else stopListening = onAbort(signal, abort);
     });
   return { timer, sleep };
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import type { Job, JobResult } from '../../jobs/run-job.ts';
 import type { JobOptions, JobRunner } from '../../threads/job-runner.ts';
 
@@ -10,9 +11,11 @@ export class JobSlots {
     this.#free = count;
   }
 
-  async take(): Promise<() => void> {
+  /** Resolves to a function that frees the slot. Rejects with the signal's reason. */
+  async take(signal?: AbortSignal): Promise<() => void> {
+    signal?.throwIfAborted();
     if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#untilFree(signal);
     let isTaken = true;
     return () => {
       if (!isTaken) return;
@@ -21,6 +24,23 @@ export class JobSlots {
       if (next === undefined) this.#free++;
       else next();
     };
+  }
+
+  #untilFree(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let stopListening = (): void => undefined;
+      const begin = (): void => {
+        stopListening();
+        resolve();
+      };
+      this.#waiting.push(begin);
+      if (signal === undefined) return;
+      stopListening = onAbort(signal, () => {
+        stopListening();
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1);
+        reject(signal.reason as Error);
+      });
+    });
   }
 }
 
@@ -39,12 +59,15 @@ export class LimitedRunner implements JobRunner {
   }
 
   async run<J extends Job>(job: J, options?: JobOptions): Promise<JobResult<J>> {
-    const leave = await this.#slots.take();
-    const runner = this.#make();
+    const leave = await this.#slots.take(options?.signal);
     try {
-      return await runner.run(job, options);
+      const runner = this.#make();
+      try {
+        return await runner.run(job, options);
+      } finally {
+        await runner.close();
+      }
     } finally {
-      await runner.close();
       leave();
     }
   }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { openReplicatedIn, type ReplicatedStore } from '../node/replicated-store.ts';
 import type { ReplicaEnvironment } from '../node/replica-environment.ts';
+import type { Signal } from '../node/signal.ts';
+import type { JobSlots } from './limited-runner.ts';
 import type { ShardEntry } from './shard-map.ts';
 import { DEFAULT_REFRESH_MS, type ShardedOptions } from './sharded-options.ts';
 import { YieldingElector } from './yielding-elector.ts';
@@ -20,12 +22,25 @@ export interface OpenShardParts {
   readonly shard: number;
   /** The current entry of the map. */
   readonly entry: () => ShardEntry;
+  /** Bounds how many shards are connected, restored and recovered at a time. */
+  readonly slots: JobSlots;
+  /** Resolved when the shards may be elected. */
+  readonly begun: Signal;
   readonly signal: AbortSignal;
 }
 
 /** Opens a shard of this node. */
 export async function openShard(parts: OpenShardParts): Promise<OpenShard> {
-  const { environment, directory, options, shard, entry, signal } = parts;
+  const leave = await parts.slots.take(parts.signal);
+  try {
+    return await openInSlot(parts, leave);
+  } finally {
+    leave();
+  }
+}
+
+async function openInSlot(parts: OpenShardParts, leave: () => void): Promise<OpenShard> {
+  const { environment, directory, options, shard, entry, begun, signal } = parts;
   const { connect, address, commitTimeoutMs, checkpointEveryMs } = options;
   const { refreshMs: pollMs = DEFAULT_REFRESH_MS } = options;
   const { elector: elections, ...engine } = await connect(shard);
@@ -34,8 +49,10 @@ export async function openShard(parts: OpenShardParts): Promise<OpenShard> {
     return name === address ? undefined : name;
   };
   const { clock } = environment;
-  const elector = elections && new YieldingElector({ elector: elections, clock, wanted, pollMs });
-  const store = await openReplicatedIn(environment, join(directory, `shard-${shard}`), {
+  const elector =
+    elections && new YieldingElector({ elector: elections, clock, wanted, pollMs, begun });
+  const local = leavingWhenRecovered(environment, leave);
+  const store = await openReplicatedIn(local, join(directory, `shard-${shard}`), {
     ...options.store,
     ...engine,
     elector,
@@ -46,6 +63,23 @@ export async function openShard(parts: OpenShardParts): Promise<OpenShard> {
     threads: 1,
   });
   return { store, elector };
+}
+
+/** Calls `leave` when the local store is open. The rest of the open only waits for the engine. */
+function leavingWhenRecovered(
+  environment: ReplicaEnvironment,
+  leave: () => void,
+): ReplicaEnvironment {
+  return {
+    ...environment,
+    openStore: async (...given) => {
+      try {
+        return await environment.openStore(...given);
+      } finally {
+        leave();
+      }
+    },
+  };
 }
 
 /**

@@ -38,6 +38,10 @@ export interface ShardedOptions {
   readonly refreshMs?: number;
   /** Number of threads for the merges of all shards together. Default 2. */
   readonly mergeThreads?: number;
+  /**
+   * As `ReplicatedOptions.commitTimeoutMs`, for each shard. `open` does not wait longer for them.
+   * Default 10,000.
+   */
   readonly commitTimeoutMs?: number;
   /** As `ReplicatedOptions.checkpointEveryMs`, for each shard. */
   readonly checkpointEveryMs?: number;
@@ -61,13 +65,16 @@ const SHARDED_FIELDS: FieldsOf<ShardedOptions> = {
 };
 
 export const DEFAULT_REFRESH_MS = 1_000;
+/** Milliseconds for which an open waits for its shards. */
+export const DEFAULT_OPEN_MS = 10_000;
 const DEFAULT_SHARDS = 64;
 const DEFAULT_COPIES = 3;
 
 /** Throws a TypeError or RangeError that names the option. */
 export function checkSharded(options: ShardedOptions): void {
   requireKnownFields(options, SHARDED_FIELDS, 'options');
-  const { map, address, connect, create, refreshMs = 1, mergeThreads = 1 } = options;
+  const { map, address, connect, create } = options;
+  const { refreshMs = 1, mergeThreads = 1, commitTimeoutMs = 1 } = options;
   requireMethod(map, 'replace', { name: 'options.map', kind: 'a ShardMapStore' });
   if (typeof connect !== 'function') throw new TypeError('options.connect must be a function');
   if (typeof address !== 'string' || address === '') {
@@ -76,6 +83,7 @@ export function checkSharded(options: ShardedOptions): void {
   checkSignal(options.signal);
   requireInteger('refreshMs', refreshMs, MAX_TIMER_MS);
   requireInteger('mergeThreads', mergeThreads, 1_024);
+  requireInteger('commitTimeoutMs', commitTimeoutMs, MAX_TIMER_MS);
   if (create !== undefined) requireAddresses(create.nodes);
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
+import { onAbort } from '../../base/abort.ts';
 import { requireOpening } from '../../base/fields.ts';
-import { AbortedError, PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import { AbortedError, StoreClosedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import type { Condition } from '../../store/batch/condition.ts';
 import type { Inserted, InsertOptions } from '../../store/batch/insert-options.ts';
@@ -9,19 +10,21 @@ import { WriteBatch } from '../../store/batch/write-batch.ts';
 import { withOutcome } from '../../store/batch/batch-queue.ts';
 import type { BoundOptions, RangeOptions } from '../../table/layer/key-range.ts';
 import type { TableRecord } from '../../table/layer/table-record.ts';
-import { LogLostError, NotPrimaryError } from '../log/log-errors.ts';
+import { inOrder } from '../../store/writer.ts';
+import { NotPrimaryError } from '../log/log-errors.ts';
 import type { ReplicatedStore } from '../node/replicated-store.ts';
 import type { ReplicaEnvironment } from '../node/replica-environment.ts';
 import { shardOfBatch } from './batch-shard.ts';
-import { JobSlots } from './limited-runner.ts';
 import { mergeEntries } from './merged-entries.ts';
 import { ShardAssignments } from './shard-assignments.ts';
 import { machineEnvironment } from './shard-environment.ts';
 import { ShardMapKeeper } from './shard-map-keeper.ts';
-import { requireShard, shardOfKey, type ShardEntry, type ShardMap } from './shard-map.ts';
-import { announcement, openShard, type OpenShard } from './open-shard.ts';
+import { requireShard, shardOfKey, type ShardMap } from './shard-map.ts';
+import { OpenShards } from './open-shards.ts';
+import { redirected } from './redirect.ts';
 import {
   checkSharded,
+  DEFAULT_OPEN_MS,
   DEFAULT_REFRESH_MS,
   mapToCreate,
   type ShardedOptions,
@@ -35,9 +38,6 @@ export let openShardedIn: (
 ) => Promise<ShardedStore>;
 
 const DEFAULT_MERGE_THREADS = 2;
-
-/** Number of shards that are opened or closed at a time. */
-const OPENS_AT_ONCE = 16;
 
 /**
  * The shards of a sharded store on this node. Each is a `ReplicatedStore` with its own log and
@@ -54,16 +54,11 @@ const OPENS_AT_ONCE = 16;
  */
 export class ShardedStore implements AsyncDisposable {
   readonly #environment: ReplicaEnvironment;
-  readonly #directory: string;
   readonly #options: ShardedOptions;
   readonly #keeper: ShardMapKeeper;
   readonly #closing: AbortController = new AbortController();
-  readonly #shards: Map<number, OpenShard> = new Map();
-  readonly #failures: Map<number, Error> = new Map();
+  readonly #shards: OpenShards;
   readonly #assignments: ShardAssignments;
-  readonly #slots: JobSlots = new JobSlots(OPENS_AT_ONCE);
-  /** Shards that are being opened, closed or announced. */
-  readonly #following: Map<number, Promise<void>> = new Map();
   #watching: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -86,22 +81,20 @@ export class ShardedStore implements AsyncDisposable {
   private constructor(environment: ReplicaEnvironment, directory: string, options: ShardedOptions) {
     requireOpening(environment, 'ShardedStore');
     this.#environment = environment;
-    this.#directory = directory;
     this.#options = options;
     const { signal } = this.#closing;
+    const { clock } = environment;
     const { refreshMs = DEFAULT_REFRESH_MS } = options;
-    this.#keeper = new ShardMapKeeper(options.map, environment, signal);
-    this.#assignments = new ShardAssignments({
-      keeper: this.#keeper,
-      clock: environment.clock,
-      refreshMs,
-      signal,
-    });
+    const keeper = new ShardMapKeeper(options.map, environment, signal);
+    this.#keeper = keeper;
+    this.#shards = new OpenShards({ environment, directory, options, keeper, signal });
+    this.#assignments = new ShardAssignments({ keeper, clock, refreshMs, signal });
   }
 
   /**
    * Opens the shards that the map assigns to `options.address`, in directories below `directory`.
-   * Creates the map if it does not exist. Resolves when each of these shards is open or has failed.
+   * Creates the map if it does not exist. Resolves when each of these shards is open or has failed,
+   * at the latest `commitTimeoutMs` after the map was read. The others are opened meanwhile.
    * @throws TypeError, RangeError for options; UnfitEngineError for a map of another version;
    *   AbortedError, after the shards that were open are closed
    */
@@ -114,16 +107,26 @@ export class ShardedStore implements AsyncDisposable {
     const { signal } = this.#options;
     signal?.throwIfAborted();
     const stop = (): void => this.#closing.abort(new StoreClosedError());
-    signal?.addEventListener('abort', stop, { once: true });
+    const stopListening = signal && onAbort(signal, stop);
     try {
       await this.#keeper.open(() => mapToCreate(this.#options));
-      await this.#followMap();
+      await this.#firstLook();
       // A shard whose open was aborted counts as failed.
       signal?.throwIfAborted();
     } finally {
-      signal?.removeEventListener('abort', stop);
+      stopListening?.();
     }
+    this.#shards.begin();
     this.#watching = this.#watch();
+  }
+
+  /** Opens the assigned shards. Does not wait longer than `commitTimeoutMs`. */
+  async #firstLook(): Promise<void> {
+    const { commitTimeoutMs = DEFAULT_OPEN_MS } = this.#options;
+    const over = new AbortController();
+    const late = this.#environment.clock.sleep(commitTimeoutMs, over.signal);
+    await Promise.race([this.#shards.followMap(), late]);
+    over.abort();
   }
 
   async #watch(): Promise<void> {
@@ -134,93 +137,8 @@ export class ShardedStore implements AsyncDisposable {
       if (signal.aborted) return;
       await this.#keeper.refresh().catch(() => undefined);
       // A shard that cannot be opened for a while does not keep the others waiting.
-      void this.#followMap();
+      void this.#shards.followMap();
     }
-  }
-
-  /** Opens assigned shards, closes others, and takes over where the map wants this node. */
-  async #followMap(): Promise<void> {
-    await Promise.all(this.#keeper.map.shards.map((_, shard) => this.#follow(shard)));
-  }
-
-  /** Never rejects. Joins a run that has started. */
-  #follow(shard: number): Promise<void> {
-    const running = this.#following.get(shard);
-    if (running !== undefined) return running;
-    const run = async (): Promise<void> => {
-      const leave = await this.#slots.take();
-      try {
-        if (!this.#closing.signal.aborted) await this.#followShard(shard);
-        this.#failures.delete(shard);
-      } catch (error) {
-        this.#failures.set(shard, error as Error);
-      } finally {
-        this.#following.delete(shard);
-        leave();
-      }
-    };
-    const following = run();
-    this.#following.set(shard, following);
-    return following;
-  }
-
-  async #followShard(shard: number): Promise<void> {
-    const { address } = this.#options;
-    const entry = this.#keeper.map.shards[shard]!;
-    const open = this.#shards.get(shard);
-    if (!entry.replicas.includes(address)) {
-      this.#shards.delete(shard);
-      await open?.store.close();
-      return;
-    }
-    const { store, elector } = open ?? (await this.#openShard(shard));
-    await this.#requireSound(shard, store);
-    if (entry.wanted === address && store.role === 'replica') {
-      store.promote({ signal: this.#closing.signal }).catch((error: unknown) => {
-        this.#failures.set(shard, error as Error);
-      });
-    }
-    const isNews = entry.primary !== address || entry.wanted === address;
-    if (store.role === 'primary' && isNews) await this.#announce(shard, { store, elector });
-  }
-
-  /**
-   * Throws the failure of a shard. A shard whose log or checkpoints must be repaired stays open for
-   * reads; any other is closed, and opened again at the next look at the map.
-   */
-  async #requireSound(shard: number, store: ReplicatedStore): Promise<void> {
-    const { failure } = store.stats().replica;
-    if (failure === undefined) return;
-    const isReadable = failure instanceof LogLostError || failure instanceof PositionExpiredError;
-    if (!isReadable) {
-      this.#shards.delete(shard);
-      await store.close().catch(() => undefined);
-    }
-    throw failure;
-  }
-
-  async #openShard(shard: number): Promise<OpenShard> {
-    const opened = await openShard({
-      environment: this.#environment,
-      directory: this.#directory,
-      options: this.#options,
-      shard,
-      entry: () => this.#keeper.map.shards[shard]!,
-      signal: this.#closing.signal,
-    });
-    this.#shards.set(shard, opened);
-    opened.store.on('roleChanged', (role) => {
-      if (role === 'primary') this.#announce(shard, opened).catch(() => undefined);
-    });
-    return opened;
-  }
-
-  /** Names this node in the map as the primary. */
-  async #announce(shard: number, open: OpenShard): Promise<void> {
-    const { address } = this.#options;
-    const update = (entry: ShardEntry): ShardEntry | undefined =>
-      announcement(entry, address, open);
-    await this.#keeper.update(shard, update);
   }
 
   /** The newest map that this node has read. */
@@ -230,12 +148,12 @@ export class ShardedStore implements AsyncDisposable {
 
   /** Numbers of the shards that are open on this node. */
   get openShards(): readonly number[] {
-    return [...this.#shards.keys()].sort((a, b) => a - b);
+    return this.#shards.numbers;
   }
 
   /** Errors of assigned shards that could not be opened or followed, by number. */
   get failures(): ReadonlyMap<number, Error> {
-    return this.#failures;
+    return this.#shards.failures;
   }
 
   /** The shard of a key. Throws a TypeError or RangeError if the key is not a u64. */
@@ -251,11 +169,12 @@ export class ShardedStore implements AsyncDisposable {
   shard(shard: number): ReplicatedStore {
     if (this.#closing.signal.aborted) throw new StoreClosedError();
     const open = this.#shards.get(shard);
-    if (open !== undefined) return open.store;
+    if (open !== undefined) return open;
     requireShard(this.#keeper.map, shard);
     const { primary, replicas } = this.#keeper.map.shards[shard]!;
     // This node may have the shard, and not have opened it yet.
-    const address = [primary, ...replicas].find((one) => one !== this.#options.address);
+    const { address: own } = this.#options;
+    const address = [primary, ...replicas].find((one) => one !== undefined && one !== own);
     const message = `shard ${shard} is not on this node; it is at ${address ?? 'no known node'}`;
     throw new NotPrimaryError(message, address, { outcome: 'not-applied' });
   }
@@ -275,6 +194,10 @@ export class ShardedStore implements AsyncDisposable {
     return this.shard(this.shardOf(key)).valueOf(key);
   }
 
+  #redirected<T>(shard: number, write: Promise<T>): Promise<T> {
+    return redirected(write, this.#options.address, () => this.#keeper.map.shards[shard]!);
+  }
+
   /**
    * Applies a batch whose keys and ranges all belong to one shard, as
    * `ReplicatedStore.insertBatch`.
@@ -288,7 +211,7 @@ export class ShardedStore implements AsyncDisposable {
       const source = toSource(updates);
       const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);
       const shard = shardOfBatch(this.#keeper.map, batch) ?? this.openShards[0] ?? 0;
-      return this.shard(shard).insertBatch(batch, options);
+      return this.#redirected(shard, this.shard(shard).insertBatch(batch, options));
     } catch (error) {
       return Promise.reject(withOutcome(error));
     }
@@ -302,7 +225,8 @@ export class ShardedStore implements AsyncDisposable {
     options: InsertOptions & Condition = {},
   ): Promise<Inserted> {
     try {
-      return this.shard(this.shardOf(key)).put(key, value, data, options);
+      const shard = this.shardOf(key);
+      return this.#redirected(shard, this.shard(shard).put(key, value, data, options));
     } catch (error) {
       return Promise.reject(withOutcome(error));
     }
@@ -311,7 +235,8 @@ export class ShardedStore implements AsyncDisposable {
   /** Inserts a batch of one delete. */
   delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
     try {
-      return this.shard(this.shardOf(key)).delete(key, options);
+      const shard = this.shardOf(key);
+      return this.#redirected(shard, this.shard(shard).delete(key, options));
     } catch (error) {
       return Promise.reject(withOutcome(error));
     }
@@ -371,12 +296,6 @@ export class ShardedStore implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#closing.abort(new StoreClosedError());
     await this.#watching;
-    await Promise.all(this.#following.values());
-    const open = [...this.#shards.values()];
-    const closed = await Promise.allSettled(open.map(({ store }) => store.close()));
-    this.#shards.clear();
-    await this.#options.map.close();
-    const failed = closed.find((one) => one.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    await inOrder([() => this.#shards.close(), () => this.#options.map.close()]);
   }
 }

@@ -1,6 +1,7 @@
 import { onAbort } from '../../base/abort.ts';
 import type { CampaignOptions, Elector, Leadership } from '../log/elector.ts';
 import type { ReplicaClock } from '../node/replica-clock.ts';
+import type { Signal } from '../node/signal.ts';
 
 export interface YieldingElectorParts {
   readonly elector: Elector;
@@ -9,6 +10,8 @@ export interface YieldingElectorParts {
   readonly wanted: () => string | undefined;
   /** Milliseconds between looks at the map. */
   readonly pollMs: number;
+  /** Resolved when the program has the sharded store: before, this node could lead and not serve. */
+  readonly begun: Signal;
 }
 
 /** A wanted node that has not taken over after this many looks is not waited for any longer. */
@@ -33,7 +36,8 @@ export class YieldingElector implements Elector {
   }
 
   async campaign(id: string, { signal }: CampaignOptions): Promise<Leadership> {
-    const { elector } = this.#parts;
+    const { elector, begun } = this.#parts;
+    await begun.wait(signal);
     for (;;) {
       while (this.#mustYield()) await this.#poll(signal);
       const term = new AbortController();
@@ -57,6 +61,8 @@ export class YieldingElector implements Elector {
   async #hold(over: Promise<void>, term: AbortController, remove: () => void): Promise<void> {
     await over;
     this.#isElected = false;
+    // If the wanted node has taken over, this node must not undo that at once.
+    this.#polls = 0;
     remove();
     term.abort();
   }
