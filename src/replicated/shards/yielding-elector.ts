@@ -41,7 +41,10 @@ export class YieldingElector implements Elector {
     for (;;) {
       while (this.#mustYield()) await this.#poll(signal);
       const term = new AbortController();
-      const remove = onAbort(signal, () => term.abort(signal.reason));
+      const remove = onAbort(signal, () => {
+        this.#yieldAnew();
+        term.abort(signal.reason);
+      });
       if (signal.aborted) term.abort(signal.reason);
       const yielding = this.#untilYielding(term);
       try {
@@ -61,8 +64,7 @@ export class YieldingElector implements Elector {
   async #hold(over: Promise<void>, term: AbortController, remove: () => void): Promise<void> {
     await over;
     this.#isElected = false;
-    // If the wanted node has taken over, this node must not undo that at once.
-    this.#polls = 0;
+    this.#yieldAnew();
     remove();
     term.abort();
   }
@@ -72,6 +74,11 @@ export class YieldingElector implements Elector {
       await this.#poll(term.signal).catch(() => undefined);
     }
     term.abort();
+  }
+
+  /** At the end of a term: if the wanted node has taken over, this node must not undo that. */
+  #yieldAnew(): void {
+    this.#polls = 0;
   }
 
   #mustYield(): boolean {
