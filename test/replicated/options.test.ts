@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { ReplicatedOptions, ShardedOptions } from '../../src/replicated/index.ts';
 import {
   CrashFs,
+  MemoryCheckpoints,
   openReplicaOn,
   openShardsOn,
   SimulatedLog,
@@ -46,4 +47,20 @@ test('a part of a sharded store that is none is named before a file is made', as
     await expect(opening, error.message).rejects.toThrow(error);
   }
   await expect(fs.stat('/shards')).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('the longest time between checkpoints does not overflow the timer', async () => {
+  const delays: number[] = [];
+  const timer = (delayMs: number, ring: () => void): (() => void) => {
+    delays.push(delayMs);
+    const started = setTimeout(ring, delayMs);
+    return () => clearTimeout(started);
+  };
+  const checkpointEveryMs = 2 ** 31 - 1;
+  const log = new SimulatedLog({ seed: 1 }).connect();
+  const options = { log, checkpoints: new MemoryCheckpoints(), checkpointEveryMs };
+  const disk = new CrashFs({ trace: false });
+  const store = await openReplicaOn(disk, '/replica', options, { seed: 1, timer });
+  await store.close();
+  expect(Math.max(...delays)).toBe(checkpointEveryMs);
 });

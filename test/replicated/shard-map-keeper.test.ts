@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { MACHINE_ENVIRONMENT } from '../../src/replicated/node/replica-environment.ts';
 import { newShardMap, type ShardEntry } from '../../src/replicated/shards/shard-map.ts';
 import { ShardMapKeeper } from '../../src/replicated/shards/shard-map-keeper.ts';
+import type { ShardMapStore } from '../../src/replicated/index.ts';
 import { SimulatedShardMap } from '../../src/testing/index.ts';
 
 const SHARDS = 40;
@@ -85,4 +86,56 @@ test('the end of the keeper ends all changes that wait, also those that joined o
   ending.abort(reason);
   const results = await Promise.allSettled(updates);
   expect(results).toEqual(results.map(() => ({ status: 'rejected', reason })));
+});
+
+/** A keeper of a map of version 4, whose engine is then replaced. */
+async function openBeforeRestore() {
+  const create = () => newShardMap({ kind: 'hash' }, SHARDS, ['a', 'b'], 2);
+  const { signal } = new AbortController();
+  let engine = new SimulatedShardMap(3).connect();
+  const counts = { calls: 0 };
+  const store: ShardMapStore = {
+    read: () => {
+      counts.calls++;
+      return engine.read();
+    },
+    replace: (...given) => {
+      counts.calls++;
+      return engine.replace(...given);
+    },
+    close: () => engine.close(),
+  };
+  const keeper = new ShardMapKeeper(store, MACHINE_ENVIRONMENT, signal);
+  await keeper.open(create);
+  for (const shard of [0, 1, 2]) await keeper.update(shard, ledBy('a'));
+  /** The engine is restored from a backup of the map in its first version, or of none. */
+  const restore = async (has: 'an older map' | 'no map'): Promise<void> => {
+    engine = new SimulatedShardMap(4).connect();
+    if (has === 'no map') return;
+    await new ShardMapKeeper(engine, MACHINE_ENVIRONMENT, signal).open(create);
+  };
+  return { keeper, counts, restore, version: async () => (await engine.read())?.version };
+}
+
+test.for([
+  { has: 'an older map', version: 2n, primary: undefined },
+  { has: 'no map', version: 1n, primary: 'a' },
+] as const)('a change is made in an engine that was restored to $has', async (given) => {
+  const { keeper, counts, restore, version } = await openBeforeRestore();
+  await restore(given.has);
+  counts.calls = 0;
+  await keeper.update(3, ledBy('b'));
+  expect(counts.calls).toBeLessThan(10);
+  expect(await version()).toBe(given.version);
+  expect(keeper.map.shards[3]!.primary).toBe('b');
+  expect(keeper.map.shards[0]!.primary).toBe(given.primary);
+});
+
+test('a node that changes nothing follows a restored engine after several reads', async () => {
+  const { keeper, restore } = await openBeforeRestore();
+  await restore('an older map');
+  for (let read = 0; read < 9; read++) await keeper.refresh();
+  expect(keeper.map.shards[0]!.primary).toBe('a');
+  await keeper.refresh();
+  expect(keeper.map.shards[0]!.primary).toBeUndefined();
 });

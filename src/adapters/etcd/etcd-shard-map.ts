@@ -1,15 +1,14 @@
 import { StoreClosedError } from '../../base/errors.ts';
-import type {
-  ShardMapCallOptions,
-  ShardMapStore,
-  StoredShardMap,
+import {
+  MAX_SHARD_MAP_BYTES,
+  type ShardMapCallOptions,
+  type ShardMapStore,
+  type StoredShardMap,
 } from '../../replicated/shards/shard-map-store.ts';
 import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
 import { checkEntry, checkName, checkPosition } from '../checks.ts';
 import type { EtcdGateway } from './etcd-gateway.ts';
 import { base64Of, bytesOf, type EtcdRange, type EtcdTransaction } from './etcd-keys.ts';
-
-const MAX_MAP_BYTES = 64 * 1024;
 
 /** A value under one key. Its version is the etcd revision of its last change. */
 export class EtcdShardMap implements ShardMapStore {
@@ -38,7 +37,7 @@ export class EtcdShardMap implements ShardMapStore {
   ): Promise<'replaced' | 'conflict'> {
     this.#checkOpen();
     const key = this.#key;
-    const value = base64Of(checkEntry(bytes, MAX_MAP_BYTES));
+    const value = base64Of(checkEntry(bytes, MAX_SHARD_MAP_BYTES));
     const mod_revision = String(checkPosition(expected, 'expected'));
     const body = {
       compare: [{ key, target: 'MOD', result: 'EQUAL', mod_revision }],

@@ -1,14 +1,13 @@
 import { StoreClosedError } from '../../base/errors.ts';
-import type {
-  ShardMapCallOptions,
-  ShardMapStore,
-  StoredShardMap,
+import {
+  MAX_SHARD_MAP_BYTES,
+  type ShardMapCallOptions,
+  type ShardMapStore,
+  type StoredShardMap,
 } from '../../replicated/shards/shard-map-store.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
 import { LASTING_STREAM } from './nats-examination.ts';
-
-const MAX_MAP_BYTES: number = 64 * 1024;
 
 /** A stream that keeps its last message: the map. Its version is the message's position. */
 export class NatsShardMap implements ShardMapStore {
@@ -43,7 +42,7 @@ export class NatsShardMap implements ShardMapStore {
   ): Promise<'replaced' | 'conflict'> {
     await this.#prepare();
     const lastSequence = Number(checkPosition(expected, 'expected'));
-    const map = checkEntry(bytes, MAX_MAP_BYTES);
+    const map = checkEntry(bytes, MAX_SHARD_MAP_BYTES);
     try {
       await this.#connection.publish(this.#subject, map, { lastSequence }, signal);
       return 'replaced';

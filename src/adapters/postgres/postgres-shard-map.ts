@@ -1,14 +1,13 @@
 import { StoreClosedError } from '../../base/errors.ts';
-import type {
-  ShardMapCallOptions,
-  ShardMapStore,
-  StoredShardMap,
+import {
+  MAX_SHARD_MAP_BYTES,
+  type ShardMapCallOptions,
+  type ShardMapStore,
+  type StoredShardMap,
 } from '../../replicated/shards/shard-map-store.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { asBuffer } from './postgres-log.ts';
 import type { PostgresPool, PostgresRow, PostgresTable } from './postgres-pool.ts';
-
-const MAX_MAP_BYTES: number = 64 * 1024;
 
 export function mapTable(schema: string): PostgresTable {
   const columns = 'name text PRIMARY KEY, version bigint NOT NULL, bytes bytea NOT NULL';
@@ -48,7 +47,7 @@ export class PostgresShardMap implements ShardMapStore {
     { signal }: ShardMapCallOptions = {},
   ): Promise<'replaced' | 'conflict'> {
     const version = checkPosition(expected, 'expected');
-    const map = asBuffer(checkEntry(bytes, MAX_MAP_BYTES));
+    const map = asBuffer(checkEntry(bytes, MAX_SHARD_MAP_BYTES));
     const replaced =
       version === 0n
         ? await this.#query(

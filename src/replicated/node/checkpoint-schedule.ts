@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from '../../base/limits.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import type { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ReplicaRole } from './replica-host.ts';
@@ -32,7 +33,8 @@ export async function keepCheckpoints(
   while (!signal.aborted) {
     // A random share, so that nodes started together do not write together.
     const share = randomBytes(1)[0]! / 256;
-    await clock.sleep(everyMs * (1 + share / 4), signal).catch(() => undefined);
+    const pauseMs = Math.min(everyMs * (1 + share / 4), MAX_TIMER_MS);
+    await clock.sleep(pauseMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
       const newest = await keeper.newest();

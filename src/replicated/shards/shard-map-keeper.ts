@@ -1,11 +1,18 @@
 import { LogUnavailableError } from '../log/log-errors.ts';
 import { backoffMs } from '../node/appender.ts';
 import type { ReplicaEnvironment } from '../node/replica-environment.ts';
-import { decodeShardMap, encodeShardMap, type ShardEntry, type ShardMap } from './shard-map.ts';
+import type { ShardEntry, ShardMap } from './shard-map.ts';
+import { decodeShardMap, encodeShardMap } from './shard-map-format.ts';
 import type { ShardMapStore } from './shard-map-store.ts';
 
 /** Of the nonce by which a node recognises its own replacement of the map. */
 const MAP_NONCE_BYTES = 12;
+
+/**
+ * A map of a lower version than the known one is taken after so many reads that found one. The
+ * first may be answers of a server that lags.
+ */
+const OLDER_READS = 10;
 
 /** A change of one shard's entry that waits for a replacement of the map. */
 interface PendingChange {
@@ -26,6 +33,8 @@ export class ShardMapKeeper {
   readonly #signal: AbortSignal;
   #map: ShardMap | undefined;
   #version = 0n;
+  /** Number of reads in a row that found a lower version. */
+  #olderReads = 0;
   readonly #pending: PendingChange[] = [];
   #isReplacing = false;
 
@@ -50,21 +59,30 @@ export class ShardMapKeeper {
     }
   }
 
-  /** Reads the map again. Ignores a map that is older than the known one. */
+  /**
+   * Reads the map again. Ignores a map that is older than the known one, unless several reads in a
+   * row find one: the engine has then been restored from a backup.
+   */
   async refresh(): Promise<void> {
     await this.#read();
   }
 
-  /** Resolves to the nonce of the map that was read. */
-  async #read(): Promise<string | undefined> {
+  /**
+   * Resolves to the nonce of the map that was read. `mayLag`: a lower version than the known one may
+   * come from a server that lags.
+   */
+  async #read(mayLag = true): Promise<string | undefined> {
     const stored = await this.#repeat((signal) => this.#store.read({ signal }));
-    if (stored === undefined) return undefined;
-    const { map, nonce } = decodeShardMap(stored.bytes);
-    if (stored.version >= this.#version) {
-      this.#map = map;
-      this.#version = stored.version;
-    }
-    return nonce;
+    const version = stored?.version ?? 0n;
+    this.#olderReads = version < this.#version ? this.#olderReads + 1 : 0;
+    const decoded = stored && decodeShardMap(stored.bytes);
+    const isIgnored = mayLag && this.#olderReads > 0 && this.#olderReads < OLDER_READS;
+    if (isIgnored) return decoded?.nonce;
+    this.#olderReads = 0;
+    this.#version = version;
+    // If the map is gone, the next change stores the known one again.
+    this.#map = decoded?.map ?? this.#map;
+    return decoded?.nonce;
   }
 
   /**
@@ -85,13 +103,25 @@ export class ShardMapKeeper {
     while (this.#pending.length > 0) {
       const taken: PendingChange[] = [];
       try {
-        while (!(await this.#tryAll(taken))) this.#signal.throwIfAborted();
+        await this.#untilReplaced(taken);
         for (const { resolve } of taken) resolve();
       } catch (error) {
         for (const { reject } of taken) reject(error);
       }
     }
     this.#isReplacing = false;
+  }
+
+  /** After a conflict with a newer map tries again at once, else after a pause. */
+  async #untilReplaced(taken: PendingChange[]): Promise<void> {
+    for (let failures = 0; ;) {
+      const before = this.#version;
+      if (await this.#tryAll(taken)) return;
+      this.#signal.throwIfAborted();
+      failures = this.#version > before ? 0 : failures + 1;
+      if (failures === 0) continue;
+      await this.#environment.clock.sleep(backoffMs(failures - 1), this.#signal);
+    }
   }
 
   /** Takes what waits, and applies it to the newest map. False: another node was faster. */
@@ -126,7 +156,8 @@ export class ShardMapKeeper {
       const result = await this.#store.replace(this.#version, bytes, {
         signal: this.#signal,
       });
-      const found = await this.#read();
+      // A conflict proves that the engine has another version than the known one.
+      const found = await this.#read(result === 'replaced');
       return result === 'replaced' || found === nonce;
     } catch (error) {
       if (!(error instanceof LogUnavailableError)) throw error;

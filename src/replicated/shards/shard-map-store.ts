@@ -5,6 +5,9 @@ export interface StoredShardMap {
   readonly version: bigint;
 }
 
+/** The longest map that a store must accept, in bytes. */
+export const MAX_SHARD_MAP_BYTES: number = 64 * 1024;
+
 export interface ShardMapCallOptions {
   readonly signal?: AbortSignal | undefined;
 }

@@ -1,5 +1,4 @@
 import { splitU64, u64Halves, checkU64 } from '../../base/u64.ts';
-import { UnfitEngineError } from '../log/log-errors.ts';
 
 /** How keys are distributed over shards. Fixed when the map is created. */
 export type ShardRouting =
@@ -71,40 +70,4 @@ function hashOfHalves(low: number, high: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
   return (hash ^ (hash >>> 16)) >>> 0;
-}
-
-export function encodeShardMap({ routing, shards }: ShardMap, nonce: string): Uint8Array {
-  const starts = routing.kind === 'range' ? routing.starts.map(String) : undefined;
-  const text = JSON.stringify({
-    format: 1,
-    nonce,
-    routing: { kind: routing.kind, starts },
-    shards: shards.map(({ epoch, ...rest }) => ({ ...rest, epoch: String(epoch) })),
-  });
-  return new TextEncoder().encode(text);
-}
-
-export interface DecodedShardMap {
-  readonly map: ShardMap;
-  /** Nonce of the write that created it: tells whether a replacement without an answer was ours. */
-  readonly nonce: string;
-}
-
-/** @throws UnfitEngineError if another version, or another program, has written the map */
-export function decodeShardMap(bytes: Uint8Array): DecodedShardMap {
-  const raw = JSON.parse(new TextDecoder().decode(bytes)) as {
-    readonly format: number;
-    readonly nonce: string;
-    readonly routing: { readonly kind: 'hash' | 'range'; readonly starts?: readonly string[] };
-    readonly shards: readonly (Omit<ShardEntry, 'epoch'> & { readonly epoch: string })[];
-  };
-  if (raw.format !== 1) {
-    throw new UnfitEngineError('shard map', `the shard map has format ${raw.format}, not 1`);
-  }
-  const { kind, starts = [] } = raw.routing;
-  const routing: ShardRouting = kind === 'hash' ? { kind } : { kind, starts: starts.map(BigInt) };
-  const shards = raw.shards.map(({ primary, epoch, replicas, wanted }) => {
-    return { primary, epoch: BigInt(epoch), replicas, wanted };
-  });
-  return { map: { routing, shards }, nonce: raw.nonce };
 }

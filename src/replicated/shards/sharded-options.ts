@@ -6,7 +6,8 @@ import type { Elector } from '../log/elector.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import type { ReplicaStoreOptions } from '../node/replicated-options.ts';
 import { MAX_SHARDS, newShardMap, type ShardMap, type ShardRouting } from './shard-map.ts';
-import type { ShardMapStore } from './shard-map-store.ts';
+import { largestMapBytes } from './shard-map-format.ts';
+import { MAX_SHARD_MAP_BYTES, type ShardMapStore } from './shard-map-store.ts';
 
 /** The replication of one shard. */
 export interface ShardEngine {
@@ -118,5 +119,12 @@ export function mapToCreate({ create }: ShardedOptions): ShardMap {
       throw new RangeError('options.create.routing.starts must ascend from 0, one for each shard');
     }
   }
-  return newShardMap(routing, shards, nodes, copies);
+  const map = newShardMap(routing, shards, nodes, copies);
+  const mostBytes = largestMapBytes(map);
+  if (mostBytes <= MAX_SHARD_MAP_BYTES) return map;
+  const most = `an engine takes at most ${MAX_SHARD_MAP_BYTES}`;
+  const remedy = 'use fewer shards or copies, or shorter addresses';
+  throw new RangeError(
+    `options.create describes a map of up to ${mostBytes} bytes, and ${most}: ${remedy}`,
+  );
 }

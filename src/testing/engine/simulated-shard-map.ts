@@ -1,5 +1,9 @@
 import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
-import type { ShardMapStore, StoredShardMap } from '../../replicated/shards/shard-map-store.ts';
+import {
+  MAX_SHARD_MAP_BYTES,
+  type ShardMapStore,
+  type StoredShardMap,
+} from '../../replicated/shards/shard-map-store.ts';
 import { Random } from './random.ts';
 
 /** A shard map in memory, for tests. `connect` gives each node its own handle. */
@@ -26,6 +30,10 @@ export class SimulatedShardMap {
       },
       replace: async (expected, bytes) => {
         requireOpen();
+        if (bytes.length > MAX_SHARD_MAP_BYTES) {
+          const most = `at most ${MAX_SHARD_MAP_BYTES} bytes`;
+          throw new RangeError(`the map must have ${most}; it has ${bytes.length}`);
+        }
         const version = this.#stored?.version ?? 0n;
         if (expected !== version) return 'conflict';
         this.#stored = { bytes: bytes.slice(), version: version + 1n };
