@@ -1,4 +1,6 @@
 import { hasSubscribers } from 'node:diagnostics_channel';
+import { mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   AggregationTemporality,
   DataPointType,
@@ -11,7 +13,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DISTRIBUTIONS } from '../../src/metrics/distribution-metrics.ts';
 import { observeStore } from '../../src/metrics/opentelemetry.ts';
 import { SCALARS } from '../../src/metrics/scalar-metrics.ts';
+import { ReplicatedStore } from '../../src/replicated/index.ts';
 import { CrashFs, openOn, openReplicaOn, SimulatedLog } from '../../src/testing/index.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 function makeMeter() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -163,4 +167,19 @@ test('a replicated store: its role, and the commits of the store in its director
   const [batches] = metrics.get('lodestore.batch.duration')!.dataPoints;
   expect(batches!.value).toMatchObject({ count: 1 });
   expect(batches!.attributes).toEqual({ 'lodestore.directory': '/node' });
+});
+
+test('the commits of a replicated store behind a symbolic link are recorded', async () => {
+  const { meter, collect } = makeMeter();
+  const directory = await temporaryDirectory();
+  await mkdir(join(directory, 'real'));
+  await symlink(join(directory, 'real'), join(directory, 'link'));
+  const log = new SimulatedLog().connect();
+  await using store = await ReplicatedStore.open(join(directory, 'link', 'node'), { log });
+  observeStore(meter, store);
+  await store.promote();
+  await store.put(1n, 1n);
+  const [batches] = (await collect()).get('lodestore.batch.duration')!.dataPoints;
+  expect(batches!.value).toMatchObject({ count: 1 });
+  expect(batches!.attributes).toEqual({ 'lodestore.directory': join(directory, 'real', 'node') });
 });

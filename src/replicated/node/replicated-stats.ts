@@ -21,7 +21,7 @@ export interface ReplicaCheckpointFigures {
   readonly trimmedTo: bigint | undefined;
 }
 
-/** The result of `ReplicatedStore.stats()`. `directory` is the one that was opened. */
+/** The result of `ReplicatedStore.stats()`. `directory` is the real path of the opened one. */
 export interface ReplicatedStats extends StoreStats {
   readonly replica: {
     readonly role: ReplicaRole;

@@ -22,7 +22,7 @@ import type { MetadataStore } from '../../store/metadata-store.ts';
 import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
 import { inOrder } from '../../store/writer.ts';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
 import { ReplicaFiles } from './replica-files.ts';
@@ -66,7 +66,6 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   readonly #files: ReplicaFiles;
   readonly #node: ReplicaNode;
   readonly #keeper: CheckpointKeeper;
-  readonly #directory: string;
   #engineFailures = 0;
   #closing: Promise<void> | undefined;
 
@@ -99,7 +98,6 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     });
     this.#options = options;
     this.#environment = environment;
-    this.#directory = directory;
     const { checkpoints, store: storeOptions, log, address } = options;
     this.#files = new ReplicaFiles({
       environment,
@@ -356,7 +354,10 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     const checkpoints = this.#keeper.figures;
     const place = { role, position, epoch, logEnd, lag, primaryAddress };
     const own = { ...place, engineFailures, checkpoints, failure };
-    return { ...replica.store.stats(), directory: this.#directory, replica: own };
+    const local = replica.store.stats();
+    // The store is in a generation of the directory.
+    const directory = dirname(dirname(local.directory));
+    return { ...local, directory, replica: own };
   }
 
   /**
