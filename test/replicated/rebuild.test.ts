@@ -7,6 +7,7 @@ import {
   repairReplicaOn,
   SimulatedLog,
 } from '../../src/testing/index.ts';
+import { deferred } from '../support/deferred.ts';
 
 const opened: ReplicatedStore[] = [];
 
@@ -126,4 +127,33 @@ test('a checkpoint that is replaced during its download is not missed', async ()
   const store = await openNode(log, behind, racing);
   await store.reached(7n);
   expect(store.has(6n)).toBe(true);
+});
+
+test('a directory that is being filled is not opened again', async () => {
+  const { log, checkpoints } = await trimPast();
+  const disk = new CrashFs();
+  const { promise, resolve } = deferred<void>();
+  const slow = checkpoints.connect();
+  let isHeld = false;
+  slow.get = async function* (name) {
+    if (name.startsWith('objects/')) {
+      isHeld = true;
+      await promise;
+    }
+    yield* checkpoints.get(name);
+  };
+  const filling = openNode(log, disk, slow);
+  await expect.poll(() => isHeld).toBe(true);
+  const second = openNode(log, disk, checkpoints);
+  await expect(second).rejects.toMatchObject({ code: 'LODESTORE_LOCKED', path: '/node/node.lock' });
+  const options = { log: log.connect(), checkpoints, lostAfterMs: 50 };
+  const repairing = repairReplicaOn(disk, '/node', options, { seed: ++seed });
+  await expect(repairing).rejects.toMatchObject({ code: 'LODESTORE_LOCKED' });
+  resolve();
+  const store = await filling;
+  await store.reached(7n);
+  expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+  await store.close();
+  const again = await openNode(log, disk, checkpoints);
+  expect(again.has(6n)).toBe(true);
 });

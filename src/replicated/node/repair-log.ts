@@ -3,6 +3,7 @@ import { equalBytes } from '../../base/bytes.ts';
 import { PositionExpiredError, StoreError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
+import { inOrder } from '../../store/writer.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import { Checkpoints } from '../checkpoint/checkpoints.ts';
 import { checksumOfEntry, encodeEntry, LOG_ID_BYTES, NONCE_BYTES } from '../log/entry.ts';
@@ -235,7 +236,6 @@ export async function repairReplicaIn(
       await replica.close();
     }
   } finally {
-    await log.close();
-    await checkpoints.close();
+    await inOrder([() => files.close(), () => log.close(), () => checkpoints.close()]);
   }
 }

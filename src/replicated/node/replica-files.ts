@@ -1,5 +1,14 @@
 import { join } from 'node:path';
-import { CorruptionError, PositionExpiredError, type StoreError } from '../../base/errors.ts';
+import {
+  CorruptionError,
+  PositionExpiredError,
+  StoreLockedError,
+  type StoreError,
+} from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
+import { lockOwnerOf } from '../../directory/owner-record.ts';
+import type { FileLock } from '../../fs/file-system.ts';
 import { restoreOn } from '../../store/backup/restore.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
@@ -22,6 +31,7 @@ export interface ReplicaFilesParts {
 
 const OWNER_NONCE_BYTES = 4;
 
+const LOCK_NAME = 'node.lock';
 const BACKUP_NAME = 'outgoing';
 const INCOMING_NAME = 'incoming';
 
@@ -31,6 +41,7 @@ const INCOMING_NAME = 'incoming';
 export class ReplicaFiles {
   readonly #parts: ReplicaFilesParts;
   readonly #generations: Generations;
+  #lock: FileLock | undefined;
 
   constructor(parts: ReplicaFilesParts) {
     this.#parts = parts;
@@ -43,6 +54,7 @@ export class ReplicaFiles {
    * sequence numbers of salvaged batches would not match the log.
    */
   async open(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
+    await this.#takeLock();
     const path = await this.#generations.newest();
     const { environment, storeOptions } = this.#parts;
     if (path === undefined) return this.#fill(host, signal);
@@ -55,6 +67,29 @@ export class ReplicaFiles {
     }
     if (replica === undefined) throw new Error('a generation that counts is finished');
     return replica;
+  }
+
+  /**
+   * Excludes other processes of this machine. A store has a lock of its own, but another process
+   * would take a generation that is being restored for an unfinished one, and remove it.
+   * @throws StoreLockedError
+   */
+  async #takeLock(): Promise<void> {
+    const { environment, directory } = this.#parts;
+    await ensureDirectory(environment.fileSystem, directory, true);
+    const path = join(directory, LOCK_NAME);
+    const taking = environment.fileSystem.tryLock(path).catch((error: unknown) => {
+      throw storeErrorOf(error, { what: 'the lock on the directory could not be taken', path });
+    });
+    this.#lock = await taking;
+    if (this.#lock !== undefined) return;
+    const message = `${directory} is open in another process, or twice in this one; close it there first`;
+    throw new StoreLockedError(message, lockOwnerOf(undefined), { path });
+  }
+
+  /** Releases the directory. The stores that were opened must be closed. Idempotent. */
+  async close(): Promise<void> {
+    await this.#lock?.release();
   }
 
   async #fill(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {

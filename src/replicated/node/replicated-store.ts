@@ -378,6 +378,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     const closing = inOrder([
       () => this.#node.close(),
       () => this.#keeper.settled(),
+      () => this.#files.close(),
       () => log.close(),
       async () => checkpoints?.close(),
     ]);
