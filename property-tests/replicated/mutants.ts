@@ -52,7 +52,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   'the log trimmed up to the current position': {
     file: FILES,
     find: '    await log.trim(second.position, { signal });',
-    replace: '    await log.trim(position, { signal });',
+    replace: '    await log.trim(place.position, { signal });',
   },
   'an append not repeated at a position that turns out to be free': {
     file: APPENDER,

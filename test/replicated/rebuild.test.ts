@@ -1,4 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
+import {
+  decodeManifestObject,
+  encodeManifestObject,
+} from '../../src/replicated/checkpoint/checkpoint-manifest.ts';
 import { CheckpointStoreError, type ReplicatedStore } from '../../src/replicated/index.ts';
 import {
   CrashFs,
@@ -108,6 +112,20 @@ test('damaged checkpoints are tried once each, and leave no generation behind', 
   const opening = openNode(log, behind, checkpoints);
   await expect(opening).rejects.toMatchObject({ name: 'CheckpointStoreError', reason: 'damaged' });
   expect(generationsOf(behind)).toEqual(['generation-1']);
+});
+
+test('a checkpoint with another sequence than its backup is damaged: the other one is restored', async () => {
+  const { log, behind, checkpoints } = await trimPast();
+  const { objects } = checkpoints;
+  const name = [...objects.keys()].filter((one) => one.startsWith('checkpoints/')).sort()[1]!;
+  const manifest = decodeManifestObject(name, objects.get(name)!);
+  const place = { ...manifest.place, sequence: manifest.place.sequence + 1n };
+  const forged = encodeManifestObject({ ...manifest, place });
+  objects.delete(name);
+  objects.set(forged.name, forged.bytes);
+  const store = await openNode(log, behind, checkpoints);
+  await store.reached(7n);
+  expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
 });
 
 test('a checkpoint that is replaced during its download is not missed', async () => {

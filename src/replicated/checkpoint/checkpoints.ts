@@ -87,6 +87,34 @@ export class Checkpoints {
     return decodeManifestObject(name, await this.#get(name, signal));
   }
 
+  /**
+   * Checks that the checkpoints to keep are of the log with this id. The store would keep those
+   * with the highest positions, of whichever log they are.
+   * @throws CheckpointStoreError
+   */
+  async requireOfLog(logId: Uint8Array, signal: AbortSignal): Promise<void> {
+    for (const { name } of (await this.list(signal)).slice(0, KEPT_CHECKPOINTS)) {
+      const manifest = await this.#readableManifest(name, signal);
+      if (manifest === undefined || equalBytes(manifest.place.logId, logId)) continue;
+      const remedy = 'give each log a checkpoint store, or a prefix, of its own';
+      const text = `the checkpoint ${name} is of another log: ${remedy}`;
+      throw new CheckpointStoreError('damaged', text);
+    }
+  }
+
+  /** Undefined if the manifest is damaged or gone. */
+  async #readableManifest(
+    name: string,
+    signal: AbortSignal,
+  ): Promise<CheckpointManifest | undefined> {
+    try {
+      return await this.manifest(name, signal);
+    } catch (error) {
+      if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') return undefined;
+      throw error;
+    }
+  }
+
   /** Uploads the files of a backup, reads new objects back, and puts the manifest. */
   async write(
     backup: string,
@@ -128,12 +156,7 @@ export class Checkpoints {
   /** The owner that the newest of the kept checkpoints of this node uses, or a new one. */
   async #ownerFor(writer: CheckpointWriter, signal: AbortSignal): Promise<string> {
     for (const { name } of (await this.list(signal)).slice(0, KEPT_CHECKPOINTS)) {
-      const manifest = await this.manifest(name, signal).catch((error: unknown) => {
-        if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') {
-          return undefined;
-        }
-        throw error;
-      });
+      const manifest = await this.#readableManifest(name, signal);
       const own = objectsOf(manifest).find((object) => {
         const owner = ownerOf(object);
         return owner !== undefined && isOwnerOf(writer.nodeId, owner);

@@ -59,10 +59,10 @@ export class CheckpointKeeper {
    */
   async trim(): Promise<bigint | undefined> {
     if (!this.#node.isPrimary) return undefined;
-    const { position, signal, replica } = this.#node;
+    const { signal, replica } = this.#node;
     // So that this node can continue after a restart if no checkpoint can be read then.
     await replica.savePlace();
-    const upTo = await this.#files.trim(this.#log, position, signal);
+    const upTo = await this.#files.trim(this.#log, replica.place, signal);
     if (upTo === undefined || upTo === this.#trimmedTo) return upTo;
     this.#trims++;
     this.#trimmedTo = upTo;
@@ -71,7 +71,9 @@ export class CheckpointKeeper {
 
   /** Position of the newest checkpoint; undefined if there is none. */
   async newest(): Promise<bigint | undefined> {
-    const position = await this.#files.newestCheckpoint(this.#node.signal);
+    const { signal, replica } = this.#node;
+    await this.#files.requireOwnCheckpoints(replica.place, signal);
+    const position = await this.#files.newestCheckpoint(signal);
     if (position !== undefined) this.#see(position);
     return position;
   }

@@ -92,7 +92,7 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
   const place = isRepaired ? end : await takeOver(parts, replica, end);
   const { nodeId, directory } = replica;
   await writePosition(environment.fileSystem, directory, { nodeId, place });
-  const { name } = await files.checkpointAt(replica, async () => place, signal);
+  const { name } = await files.checkpointAt(replica, place, signal);
   const restoredBatches = sequence - end.sequence;
   const { position } = place;
   return { position, sequence, restoredBatches, checkpoint: name, removedCheckpoints };

@@ -190,8 +190,8 @@ export class ReplicaFiles {
       await checkpoints.download(manifest, incoming, signal);
       const { lastSequence } = await restoreOn(fileSystem, incoming, storePath(path), { signal });
       if (lastSequence !== place.sequence) {
-        const reason = `the checkpoint ${name} has sequence ${lastSequence}`;
-        throw new LogLostError({ position: place.position, reason });
+        const found = `${lastSequence}, and not ${place.sequence}`;
+        throw new CheckpointStoreError('damaged', `the checkpoint ${name} has sequence ${found}`);
       }
       await removeTree(fileSystem, incoming);
       await this.#generations.finish(path, { nodeId: this.#newId(), place });
@@ -207,20 +207,26 @@ export class ReplicaFiles {
     return (await this.#parts.checkpoints?.list(signal))?.[0]?.position;
   }
 
+  /** @throws CheckpointStoreError if there are checkpoints of another log than that of a place */
+  async requireOwnCheckpoints({ logId }: LogPlace, signal: AbortSignal): Promise<void> {
+    if (logId !== undefined) await this.#parts.checkpoints?.requireOfLog(logId, signal);
+  }
+
   /**
    * Trims the log up to the second-newest checkpoint. The two newest must belong to this log.
    * Resolves to the position up to which entries may be removed.
    */
-  async trim(log: SharedLog, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+  async trim(log: SharedLog, place: LogPlace, signal: AbortSignal): Promise<bigint | undefined> {
     const { checkpoints } = this.#parts;
     if (checkpoints === undefined) return undefined;
+    await this.requireOwnCheckpoints(place, signal);
     const [newest, second] = await checkpoints.list(signal);
-    if (newest === undefined || second === undefined || newest.position > position) {
+    if (newest === undefined || second === undefined || newest.position > place.position) {
       return undefined;
     }
     for (const { name } of [newest, second]) {
-      const { place } = await checkpoints.manifest(name, signal);
-      await requireInLog(log, place, signal);
+      const manifest = await checkpoints.manifest(name, signal);
+      await requireInLog(log, manifest.place, signal);
     }
     await log.trim(second.position, { signal });
     return second.position;
@@ -228,15 +234,28 @@ export class ReplicaFiles {
 
   /** Writes a verified backup of the replica to the checkpoint store. */
   checkpoint(replica: OpenReplica, signal: AbortSignal): Promise<WrittenCheckpoint> {
-    return replica.withMarks((placeAt) =>
-      this.checkpointAt(replica, async (lastSequence) => placeAt(lastSequence), signal),
-    );
+    // The upload may take long, and needs no marks.
+    const backUp = (target: string): Promise<LogPlace> =>
+      replica.withMarks(async (placeAt) => placeAt(await backUpTo(replica, target, signal)));
+    return this.#upload(replica, backUp, signal);
   }
 
-  /** As `checkpoint`, at the place that `placeOf` returns for the sequence. */
-  async checkpointAt(
+  /** As `checkpoint`, at the place of the replica's last batch. */
+  checkpointAt(
     replica: OpenReplica,
-    placeOf: (lastSequence: bigint) => Promise<LogPlace>,
+    place: LogPlace,
+    signal: AbortSignal,
+  ): Promise<WrittenCheckpoint> {
+    const backUp = async (target: string): Promise<LogPlace> => {
+      await backUpTo(replica, target, signal);
+      return place;
+    };
+    return this.#upload(replica, backUp, signal);
+  }
+
+  async #upload(
+    replica: OpenReplica,
+    backUp: (target: string) => Promise<LogPlace>,
     signal: AbortSignal,
   ): Promise<WrittenCheckpoint> {
     const { checkpoints, environment } = this.#parts;
@@ -245,8 +264,7 @@ export class ReplicaFiles {
     const target = join(replica.directory, BACKUP_NAME);
     await removeTree(fileSystem, target);
     try {
-      const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
-      const place = await placeOf(lastSequence);
+      const place = await backUp(target);
       const { logId } = place;
       if (logId === undefined) {
         throw new NotPrimaryError(
@@ -254,6 +272,7 @@ export class ReplicaFiles {
           undefined,
         );
       }
+      await checkpoints.requireOfLog(logId, signal);
       const files = (await fileSystem.readDirectory(target))
         .filter(({ kind }) => kind === 'file')
         .map(({ name }) => name);
@@ -267,6 +286,16 @@ export class ReplicaFiles {
       await removeTree(fileSystem, target);
     }
   }
+}
+
+/** Resolves to the last sequence of the backup. */
+async function backUpTo(
+  { store }: OpenReplica,
+  target: string,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const { lastSequence } = await store.backup(target, { verify: true, signal });
+  return lastSequence;
 }
 
 /** The least position of a checkpoint after which the log can be read on. */
