@@ -14,7 +14,7 @@ import {
   SimulatedLog,
   type CallScheduler,
 } from '../src/testing/index.ts';
-import { ReplicatedStore } from '../src/replicated/index.ts';
+import { CheckpointStoreError, ReplicatedStore } from '../src/replicated/index.ts';
 import {
   CorruptionError,
   StoreFullError,
@@ -115,7 +115,7 @@ test('the guide lists every alert rule unchanged', () => {
 
 const fired = new Set<string>();
 /** Their metrics are those of replicated stores. */
-const REPLICA_ALERT = /^Lodestore(?:Replica\w+|EngineUnavailable|Failovers|CheckpointOld)$/;
+const REPLICA_ALERT = /^Lodestore(?:Replica\w+|EngineUnavailable|Failovers|Checkpoint\w+)$/;
 
 /** Scrapes a store as Prometheus does, every 15 seconds. */
 class Monitor {
@@ -391,6 +391,21 @@ describe('every alert fires when it should, alone, and not before', () => {
       expect(monitor.firing()).toEqual([]);
       await monitor.scrapeFor(400);
       expect(monitor.firing()).toEqual(['LodestoreCheckpointOld']);
+    });
+
+    test('checkpoints that fail', async () => {
+      const connection = new MemoryCheckpoints();
+      const checkpoints = new MemoryCheckpoints();
+      checkpoints.connect = () => connection;
+      const { store, monitor } = await open(new SimulatedLog(), 5, checkpoints);
+      await store.promote();
+      await monitor.scrape();
+      connection.put = () => Promise.reject(new CheckpointStoreError('unavailable', 'no bucket'));
+      for (let attempt = 0; attempt < 3; attempt++) {
+        await expect(store.checkpoint()).rejects.toThrow('no bucket');
+      }
+      await monitor.scrape();
+      expect(monitor.firing()).toEqual(['LodestoreCheckpointsFailing']);
     });
   });
 

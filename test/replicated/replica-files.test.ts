@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { CheckpointStoreError } from '../../src/replicated/index.ts';
 import { Checkpoints } from '../../src/replicated/checkpoint/checkpoints.ts';
 import type { OpenReplica } from '../../src/replicated/node/open-replica.ts';
 import { MACHINE_ENVIRONMENT } from '../../src/replicated/node/replica-environment.ts';
@@ -72,4 +73,17 @@ test('a log does not share a checkpoint store with another', async () => {
   await expect(node.trim()).rejects.toMatchObject({ name: 'CheckpointStoreError' });
   expect([...store.objects.keys()]).toEqual(before);
   expect([other.bounds.first, node.stats().replica.checkpoints.written]).toEqual([1n, 0]);
+});
+
+test('a checkpoint store that cannot be listed counts as failing, and the engine does not', async () => {
+  const checkpoints = new MemoryCheckpoints();
+  const log = new SimulatedLog().connect();
+  const options = { log, checkpoints, checkpointEveryMs: 5 };
+  await using store = await openReplicaOn(new CrashFs(), '/node', options, { seed: 803 });
+  checkpoints.list = async function* (prefix) {
+    if (prefix !== '') throw new CheckpointStoreError('unavailable', 'the bucket is away');
+    yield* [];
+  };
+  await expect.poll(() => store.stats().replica.checkpoints.failed).toBeGreaterThan(1);
+  expect(store.stats().replica.engineFailures).toBe(0);
 });

@@ -68,7 +68,7 @@ async function breakOffRepair() {
 test('a node behind a repair takes over when it has the batches that the repair restores', async () => {
   const { log, fs, checkpoints } = await breakOffRepair();
   const behind = await openNode(log, { checkpoints });
-  const failures = (): number => behind.stats().replica.engineFailures;
+  const failures = (): number => behind.stats().replica.checkpoints.failed;
   await expect.poll(failures).toBeGreaterThan(0);
   const promoted = behind.promote();
   const before = failures();
@@ -90,7 +90,7 @@ test('an elected node that is behind a repair resigns until it is rebuilt', asyn
     },
   };
   const behind = await openNode(log, { checkpoints, elector });
-  await expect.poll(() => behind.stats().replica.engineFailures).toBeGreaterThan(2);
+  await expect.poll(() => behind.stats().replica.checkpoints.failed).toBeGreaterThan(2);
   expect([behind.role, log.bounds.last]).toEqual(['replica', 3n]);
   expect(terms.filter(({ aborted }) => !aborted)).toEqual([]);
   await repair(log, fs, checkpoints);

@@ -1,4 +1,5 @@
 import { wallMs } from '../../base/timers.ts';
+import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import type { ReplicaFiles } from './replica-files.ts';
@@ -37,18 +38,13 @@ export class CheckpointKeeper {
   /** Writes a checkpoint after those that were requested before; on the primary, trims the log. */
   write(): Promise<WrittenCheckpoint> {
     const run = async (): Promise<WrittenCheckpoint> => {
-      try {
-        const written = await this.#files.checkpoint(this.#node.replica, this.#node.signal);
-        this.#written++;
-        this.#see(written.position);
-        await this.trim();
-        return written;
-      } catch (error) {
-        this.#failed++;
-        throw error;
-      }
+      const written = await this.#files.checkpoint(this.#node.replica, this.#node.signal);
+      this.#written++;
+      this.#see(written.position);
+      await this.#trim();
+      return written;
     };
-    const done = this.#writing.then(run);
+    const done = this.#writing.then(() => this.#counted(run));
     this.#writing = done.catch(() => undefined);
     return done;
   }
@@ -57,7 +53,11 @@ export class CheckpointKeeper {
    * On the primary, trims the log up to the second-newest checkpoint. Resolves to the position up
    * to which it was trimmed; undefined if there is nothing to trim.
    */
-  async trim(): Promise<bigint | undefined> {
+  trim(): Promise<bigint | undefined> {
+    return this.#counted(() => this.#trim());
+  }
+
+  async #trim(): Promise<bigint | undefined> {
     if (!this.#node.isPrimary) return undefined;
     const { signal, replica } = this.#node;
     // So that this node can continue after a restart if no checkpoint can be read then.
@@ -70,12 +70,28 @@ export class CheckpointKeeper {
   }
 
   /** Position of the newest checkpoint; undefined if there is none. */
-  async newest(): Promise<bigint | undefined> {
-    const { signal, replica } = this.#node;
-    await this.#files.requireOwnCheckpoints(replica.place, signal);
-    const position = await this.#files.newestCheckpoint(signal);
-    if (position !== undefined) this.#see(position);
-    return position;
+  newest(): Promise<bigint | undefined> {
+    return this.#counted(async () => {
+      const { signal, replica } = this.#node;
+      await this.#files.requireOwnCheckpoints(replica.place, signal);
+      const position = await this.#files.newestCheckpoint(signal);
+      if (position !== undefined) this.#see(position);
+      return position;
+    });
+  }
+
+  /** Counts a failure of the checkpoint store during a rebuild. */
+  noteFailure(error: unknown): void {
+    if (error instanceof CheckpointStoreError) this.#failed++;
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#failed++;
+      throw error;
+    }
   }
 
   #see(position: bigint): void {

@@ -14,7 +14,7 @@ export interface ReplicaCheckpointFigures {
   /** Milliseconds since 1970 when this node wrote it, or saw it for the first time. */
   readonly newestSeenAtMs: number | undefined;
   readonly written: number;
-  /** Checkpoints that failed, or whose trim did. */
+  /** Failures to write, list or restore a checkpoint, or to trim the log up to one. */
   readonly failed: number;
   /** Trims of the shared log by this node. */
   readonly trims: number;

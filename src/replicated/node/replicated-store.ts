@@ -24,6 +24,7 @@ import { ReadableStore } from '../../store/readable-store.ts';
 import { inOrder } from '../../store/writer.ts';
 import { dirname, resolve } from 'node:path';
 import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { LogUnavailableError } from '../log/log-errors.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
 import { ReplicaFiles } from './replica-files.ts';
 import { takePartInElections } from './elections.ts';
@@ -113,8 +114,9 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
         this.#announce('rebuilt', [cause]);
       },
       onRole: (role) => this.#announce('roleChanged', [role]),
-      onUnavailable: () => {
-        this.#engineFailures++;
+      onUnavailable: (error) => {
+        this.#noteEngine(error);
+        this.#keeper.noteFailure(error);
       },
       onFailed: (error) => this.#announce('replicaFailed', [error]),
     };
@@ -167,10 +169,12 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       store: this,
       keeper: this.#keeper,
       signal: this.#node.signal,
-      onFailed: () => {
-        this.#engineFailures++;
-      },
+      onFailed: (error) => this.#noteEngine(error),
     });
+  }
+
+  #noteEngine(error: unknown): void {
+    if (error instanceof LogUnavailableError) this.#engineFailures++;
   }
 
   #listenTo({ store }: OpenReplica): void {
@@ -351,9 +355,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     const { replica, failure, logEnd } = this.#node;
     const { epoch } = replica.place;
     const engineFailures = this.#engineFailures;
-    const checkpoints = this.#keeper.figures;
     const place = { role, position, epoch, logEnd, lag, primaryAddress };
-    const own = { ...place, engineFailures, checkpoints, failure };
+    const own = { ...place, engineFailures, checkpoints: this.#keeper.figures, failure };
     const local = replica.store.stats();
     // The store is in a generation of the directory.
     const directory = dirname(dirname(local.directory));
