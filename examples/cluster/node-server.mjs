@@ -27,6 +27,9 @@ import { statusPage } from './status-page.mjs';
  * @property {number} checkpointMs
  */
 
+/** The errors of requests that need not be repeated. */
+const WRONG_REQUESTS = [AcrossShardsError, SyntaxError, TypeError, RangeError];
+
 /** One node: a sharded store, served over HTTP. */
 class NodeServer {
   #settings;
@@ -162,8 +165,8 @@ class NodeServer {
   #fail(response, error) {
     const { code, outcome } = /** @type {{ code?: string, outcome?: string }} */ (error);
     const primary = error instanceof NotPrimaryError ? error.address : undefined;
-    const status =
-      error instanceof NotPrimaryError ? 421 : error instanceof AcrossShardsError ? 400 : 503;
+    const isWrong = WRONG_REQUESTS.some((type) => error instanceof type);
+    const status = error instanceof NotPrimaryError ? 421 : isWrong ? 400 : 503;
     send(response, status, { error: String(error), code, outcome, primary });
   }
 }

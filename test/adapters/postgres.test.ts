@@ -96,6 +96,33 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     await expect(PostgresEngine.connect({ servers: [lax.url] })).rejects.toMatchObject(expected);
   });
 
+  test('a session waits for its disk although the server is told later not to', async () => {
+    const server = await PostgresServer.start();
+    onTestFinished(() => server.stop());
+    const engine = await PostgresEngine.connect({ servers: [server.url], maxConnections: 2 });
+    onTestFinished(() => engine.close());
+    const log = await engine.log('lasting');
+    expect(await log.append(1n, Buffer.from('one'))).toBe('appended');
+    await server.query('CREATE TABLE seen (value text)');
+    await server.query(`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$`);
+    await server.query(`CREATE TRIGGER note BEFORE INSERT ON lodestore.log_entry
+      FOR EACH ROW EXECUTE FUNCTION note()`);
+    await server.query('ALTER SYSTEM SET synchronous_commit = off');
+    await server.query('SELECT pg_reload_conf()');
+    expect(await log.append(2n, Buffer.from('two'))).toBe('appended');
+    expect(await server.query('SELECT value FROM seen')).toEqual([{ value: 'on' }]);
+  });
+
+  test('a log that a server does not have is away: the node waits for another server', async () => {
+    const log = await (await connect()).log('gone');
+    const client = new pg.Client(url);
+    await client.connect();
+    onTestFinished(() => client.end());
+    await client.query("DELETE FROM lodestore.log_end WHERE log = 'gone'");
+    await expect(log.bounds()).rejects.toThrow(LogUnavailableError);
+  });
+
   test('the examination reports good and bad settings', async () => {
     const findings = await (await connect()).examine();
     expect(findings.map(({ check, state }) => `${check}: ${state}`)).toEqual([

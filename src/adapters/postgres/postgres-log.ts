@@ -1,4 +1,5 @@
 import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
 import type {
   LogBounds,
   LogEntry,
@@ -132,7 +133,11 @@ export class PostgresLog implements SharedLog {
       [this.#name],
       signal,
     );
-    return { first: BigInt(row!['first'] as string), last: BigInt(row!['last'] as string) };
+    if (row === undefined) {
+      const why = 'it may have been restored, or have been a standby without it';
+      throw new LogUnavailableError(`the server does not have the log ${this.#name}: ${why}`);
+    }
+    return { first: BigInt(row['first'] as string), last: BigInt(row['last'] as string) };
   }
 
   async trim(upTo: bigint, { signal }: SharedLogOptions = {}): Promise<void> {

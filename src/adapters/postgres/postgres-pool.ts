@@ -211,7 +211,12 @@ export class PostgresPool {
     // for a lock has no such effect, and must end: a server process that waits for either does not
     // notice that its client is gone. Each retry would add one behind a commit without standbys.
     const { timeoutMs } = this.options;
-    await client.query(`SET statement_timeout = 0; SET lock_timeout = ${timeoutMs}`);
+    // A session would follow a change of the server's setting, and no longer wait for its disk.
+    const { synchronousCommit } = settings!;
+    await client.query(
+      `SET statement_timeout = 0; SET lock_timeout = ${timeoutMs};
+       SET synchronous_commit = ${synchronousCommit}`,
+    );
     this.#known.add(client);
   }
 }
