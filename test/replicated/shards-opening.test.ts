@@ -1,5 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
-import type { Elector, ShardedOptions, ShardedStore } from '../../src/replicated/index.ts';
+import {
+  LogUnavailableError,
+  UnfitEngineError,
+  type Elector,
+  type ShardedOptions,
+  type ShardedStore,
+  type ShardMapStore,
+} from '../../src/replicated/index.ts';
 import { CrashFs, openShardsOn, SimulatedLog, SimulatedShardMap } from '../../src/testing/index.ts';
 
 const opened: ShardedStore[] = [];
@@ -30,19 +37,17 @@ class Cluster {
     this.logs = Array.from({ length: create.shards }, (_, i) => new SimulatedLog({ seed: i + 1 }));
   }
 
+  connectMap(): ShardMapStore {
+    return this.#map.connect();
+  }
+
   async open(address: string, given: Partial<ShardedOptions> = {}): Promise<ShardedStore> {
     const fs = this.#disks.get(address) ?? new CrashFs({ trace: false });
     this.#disks.set(address, fs);
     const connect = (shard: number) => ({ log: this.logs[shard]!.connect() });
-    const options = { connect, refreshMs: 5, address, create: this.#create!, ...given };
-    const store = await openShardsOn(
-      fs,
-      '/shards',
-      { ...options, map: this.#map.connect() },
-      {
-        seed: ++seed,
-      },
-    );
+    const map = this.connectMap();
+    const options = { map, connect, refreshMs: 5, address, create: this.#create!, ...given };
+    const store = await openShardsOn(fs, '/shards', options, { seed: ++seed });
     opened.push(store);
     return store;
   }
@@ -154,4 +159,29 @@ test('a node that was restarted names the primary of the map', async () => {
     address: 'a',
     outcome: 'not-applied',
   });
+});
+
+test('shards are opened while the engine of the map is away, and an unfit map is told', async () => {
+  const cluster = await clusterOf(1);
+  const map = cluster.connectMap();
+  let failure: Error | undefined;
+  const store: ShardMapStore = {
+    read: () => (failure === undefined ? map.read() : Promise.reject(failure)),
+    replace: (...given) => map.replace(...given),
+    close: () => map.close(),
+  };
+  let connects = 0;
+  const connect = (shard: number) => {
+    if (++connects < 4) throw new LogUnavailableError('the engine of the shard is away');
+    return { log: cluster.logs[shard]!.connect() };
+  };
+  const a = await cluster.open('a', { map: store, connect });
+  failure = new LogUnavailableError('the engine of the map is away');
+  expect(a.openShards).toEqual([]);
+  await until(() => a.openShards.length === 1);
+  expect(a.mapFailure).toBeUndefined();
+  failure = new UnfitEngineError('shard map', 'another program has written it');
+  await expect.poll(() => a.mapFailure, { timeout: 4_000 }).toBe(failure);
+  failure = undefined;
+  await expect.poll(() => a.mapFailure).toBeUndefined();
 });

@@ -68,8 +68,8 @@ export class ShardMapKeeper {
   }
 
   /**
-   * Resolves to the nonce of the map that was read. `mayLag`: a lower version than the known one may
-   * come from a server that lags.
+   * Resolves to the nonce of the map that was read. `mayLag`: a lower version than the known one
+   * may come from a server that lags.
    */
   async #read(mayLag = true): Promise<string | undefined> {
     const stored = await this.#repeat((signal) => this.#store.read({ signal }));

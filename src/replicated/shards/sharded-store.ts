@@ -59,6 +59,7 @@ export class ShardedStore implements AsyncDisposable {
   readonly #closing: AbortController = new AbortController();
   readonly #shards: OpenShards;
   readonly #assignments: ShardAssignments;
+  #mapFailure: Error | undefined;
   #watching: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -132,18 +133,40 @@ export class ShardedStore implements AsyncDisposable {
   async #watch(): Promise<void> {
     const { refreshMs = DEFAULT_REFRESH_MS } = this.#options;
     const { signal } = this.#closing;
-    while (!signal.aborted) {
+    let reading: Promise<void> | undefined;
+    for (;;) {
       await this.#environment.clock.sleep(refreshMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
-      await this.#keeper.refresh().catch(() => undefined);
-      // A shard that cannot be opened for a while does not keep the others waiting.
-      void this.#shards.followMap();
+      if (signal.aborted) break;
+      // While the engine of the map is away, the shards are followed by the known map.
+      if (reading !== undefined) void this.#shards.followMap();
+      reading ??= this.#readMap().finally(() => {
+        reading = undefined;
+      });
     }
+    await reading;
+  }
+
+  async #readMap(): Promise<void> {
+    try {
+      await this.#keeper.refresh();
+      this.#mapFailure = undefined;
+    } catch (error) {
+      this.#mapFailure = error as Error;
+    }
+    void this.#shards.followMap();
   }
 
   /** The newest map that this node has read. */
   get map(): ShardMap {
     return this.#keeper.map;
+  }
+
+  /**
+   * Why this node could not read the map at its last look, and goes by the one that it knows;
+   * undefined if it could. While the engine does not answer, the look goes on.
+   */
+  get mapFailure(): Error | undefined {
+    return this.#mapFailure;
   }
 
   /** Numbers of the shards that are open on this node. */

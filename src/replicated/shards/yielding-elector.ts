@@ -10,7 +10,7 @@ export interface YieldingElectorParts {
   readonly wanted: () => string | undefined;
   /** Milliseconds between looks at the map. */
   readonly pollMs: number;
-  /** Resolved when the program has the sharded store: before, this node could lead and not serve. */
+  /** Resolved when the program has the sharded store. Before, a primary could not serve. */
   readonly begun: Signal;
 }
 
