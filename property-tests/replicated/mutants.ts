@@ -158,7 +158,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   'a repair keeps the checkpoints of lost entries': {
     part: 'loss',
     file: REPAIR,
-    find: 'await checkpoints.removeAfter(end.position, signal);',
+    find: 'await checkpoints.removeAfter(place.position - 1n, signal);',
     replace: '0;',
   },
   'a repair of a log that another node has continued': {

@@ -165,3 +165,29 @@ test('a repair that began another log and was interrupted is run again', async (
   await again.promote();
   expect([...again.keys()]).toEqual([1n]);
 });
+
+test('a node behind a repair does not restore a checkpoint of lost entries', async () => {
+  const log = new SimulatedLog();
+  const [fs, other, checkpoints] = [new CrashFs(), new CrashFs(), new MemoryCheckpoints()];
+  const store = await openNode(log, { fs, checkpoints: checkpoints.connect() });
+  await store.promote();
+  await store.put(1n, 1n);
+  const before = await openNode(log, { fs: other });
+  await before.reached(2n);
+  await before.close();
+  for (const key of [2n, 3n]) await store.put(key, 1n);
+  await store.checkpoint();
+  await store.close();
+  log.lose(2n);
+  const unremovable = checkpoints.connect();
+  unremovable.delete = () => Promise.reject(new CheckpointStoreError('unavailable', 'no bucket'));
+  await expect(repair(log, fs, unremovable)).rejects.toThrow('no bucket');
+  expect(log.bounds.last).toBe(3n);
+  const behind = await openNode(log, { fs: other, checkpoints });
+  await expect.poll(() => behind.stats().replica.checkpoints.failed).toBeGreaterThan(1);
+  expect(behind.stats().replica).toMatchObject({ position: 2n, failure: undefined });
+  const report = await repair(log, fs, checkpoints);
+  expect(report).toMatchObject({ position: 3n, sequence: 3n, removedCheckpoints: 1 });
+  await behind.reached(3n);
+  expect([...behind.keys()]).toEqual([1n, 2n, 3n]);
+});

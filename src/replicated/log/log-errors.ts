@@ -65,7 +65,11 @@ export class NotPrimaryError extends StoreError {
 
 /** The log was repaired at this position: this store's history ends before it. */
 export class RepairedError extends LogLostError {
-  constructor(position: bigint) {
+  /** Of the repair. Checkpoints of an earlier epoch have entries that the log has lost. */
+  readonly epoch: bigint;
+
+  constructor(position: bigint, epoch: bigint) {
     super({ position, reason: 'the log was repaired there' });
+    this.epoch = epoch;
   }
 }

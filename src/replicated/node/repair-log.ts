@@ -87,9 +87,10 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
   }
   await requireInStore(checkpoints, sequence, signal);
   await replica.store.sync();
-  // Other nodes would restore them, and not find their entries in the log.
-  const removedCheckpoints = await checkpoints.removeAfter(end.position, signal);
   const place = isRepaired ? end : await takeOver(parts, replica, end);
+  // The append has proved that the log ended before. Other nodes would restore these checkpoints,
+  // and not find their entries in the log.
+  const removedCheckpoints = await checkpoints.removeAfter(place.position - 1n, signal);
   const { nodeId, directory } = replica;
   await writePosition(environment.fileSystem, directory, { nodeId, place });
   const { name } = await files.checkpointAt(replica, place, signal);
@@ -177,10 +178,13 @@ async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal):
   if (place.position > 0n) replica.anchor(await untrimmedAt(log, place.position, signal));
   if (last === place.position) return notRepaired(place);
   for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
-    await replica.take(position, entry, signal);
-    if (position === last) break;
+    const { kind } = await replica.take(position, entry, signal);
+    if (position < last) continue;
+    const end = replica.chain.place;
+    const isRepaired = kind === 'repaired' && end.sequence === replica.access.lastSequence;
+    return { place: end, isRepaired };
   }
-  return notRepaired(replica.chain.place);
+  throw new LogLostError({ position: last, reason: 'there is no entry' });
 }
 
 /**

@@ -12,6 +12,7 @@ import type { FileLock } from '../../fs/file-system.ts';
 import { restoreOn } from '../../store/backup/restore.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
+import type { CheckpointManifest } from '../checkpoint/checkpoint-manifest.ts';
 import type { Checkpoints, WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
 import { LogLostError, NotPrimaryError, RepairedError } from '../log/log-errors.ts';
@@ -126,7 +127,7 @@ export class ReplicaFiles {
    * @throws the cause if no checkpoint reaches the log
    */
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
-    const replica = await this.#restoreNewest(host, signal, leastPosition(cause));
+    const replica = await this.#restoreNewest(host, signal, leastPlace(cause));
     if (replica !== undefined) return replica;
     const { checkpoints } = this.#parts;
     if (cause instanceof PositionExpiredError) {
@@ -149,7 +150,7 @@ export class ReplicaFiles {
   async #restoreNewest(
     host: CommitHost,
     signal: AbortSignal,
-    least = 0n,
+    least: LeastPlace = { position: 0n, epoch: 0n },
   ): Promise<OpenReplica | undefined> {
     const { checkpoints } = this.#parts;
     if (checkpoints === undefined) return undefined;
@@ -157,10 +158,15 @@ export class ReplicaFiles {
     let failure: unknown;
     for (;;) {
       const listed = await checkpoints.list(signal);
-      const next = listed.find(({ name, position }) => position >= least && !failed.has(name));
+      const next = listed.find(
+        ({ name, position }) => position >= least.position && !failed.has(name),
+      );
       if (next === undefined) break;
       try {
-        return await this.#restore(checkpoints, next.name, host, signal);
+        const manifest = await checkpoints.manifest(next.name, signal);
+        const isOfLog = manifest.place.epoch >= least.epoch;
+        if (isOfLog) return await this.#restore(checkpoints, next.name, manifest, host, signal);
+        failed.add(next.name);
       } catch (error) {
         const isDamage =
           error instanceof CorruptionError ||
@@ -177,10 +183,10 @@ export class ReplicaFiles {
   async #restore(
     checkpoints: Checkpoints,
     name: string,
+    manifest: CheckpointManifest,
     host: CommitHost,
     signal: AbortSignal,
   ): Promise<OpenReplica> {
-    const manifest = await checkpoints.manifest(name, signal);
     const { place } = manifest;
     const path = await this.#generations.begin();
     try {
@@ -298,10 +304,13 @@ async function backUpTo(
   return lastSequence;
 }
 
-/** The least position of a checkpoint after which the log can be read on. */
-function leastPosition(cause: StoreError): bigint {
-  if (cause instanceof RepairedError) return cause.position;
-  return cause instanceof PositionExpiredError ? cause.oldestPosition - 1n : 0n;
+type LeastPlace = Pick<LogPlace, 'position' | 'epoch'>;
+
+/** The least place of a checkpoint after which the log can be read on. */
+function leastPlace(cause: StoreError): LeastPlace {
+  if (cause instanceof RepairedError) return { position: cause.position, epoch: cause.epoch };
+  const isExpired = cause instanceof PositionExpiredError;
+  return { position: isExpired ? cause.oldestPosition - 1n : 0n, epoch: 0n };
 }
 
 /** The error of a node that is behind a trimmed log. The message says what to do. */

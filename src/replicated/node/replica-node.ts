@@ -166,7 +166,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     const step = await this.replica.take(position, bytes, this.signal);
     if (step.kind === 'takeover') this.#primaryAddress = step.address;
     // Known in the same turn of the chain, so that no takeover comes between.
-    if (step.kind === 'repaired') this.#behind = new RepairedError(position);
+    if (step.kind === 'repaired') this.#behind = new RepairedError(position, chain.place.epoch);
     this.#advance();
   }
 
