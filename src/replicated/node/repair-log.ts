@@ -230,7 +230,14 @@ export async function repairReplicaIn(
   if (checkpoints === undefined) throw new TypeError('options.checkpoints must be given');
   const path = resolve(pathOf(directory, 'directory'));
   const kept = new Checkpoints(checkpoints, environment.fileSystem);
-  const files = new ReplicaFiles({ environment, directory: path, storeOptions, checkpoints: kept });
+  const files = new ReplicaFiles({
+    environment,
+    directory: path,
+    storeOptions,
+    checkpoints: kept,
+    // The repair would continue the log from nothing.
+    ifDamaged: 'refuse',
+  });
   const signal = options.signal ?? new AbortController().signal;
   try {
     const replica = await files.open(NO_COMMITS, signal);

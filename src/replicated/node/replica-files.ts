@@ -28,6 +28,8 @@ export interface ReplicaFilesParts {
   readonly directory: string;
   readonly storeOptions: OpenOptions;
   readonly checkpoints: Checkpoints | undefined;
+  /** `refuse`: a damaged directory does not begin again at the start of the log. */
+  readonly ifDamaged?: 'begin' | 'refuse';
 }
 
 const OWNER_NONCE_BYTES = 4;
@@ -43,6 +45,11 @@ export class ReplicaFiles {
   readonly #parts: ReplicaFilesParts;
   readonly #generations: Generations;
   #lock: FileLock | undefined;
+  /**
+   * The generation that began anew. It is not known yet that the log has everything: the damaged
+   * one may have more.
+   */
+  #unproven: string | undefined;
 
   constructor(parts: ReplicaFilesParts) {
     this.#parts = parts;
@@ -90,6 +97,8 @@ export class ReplicaFiles {
 
   /** Releases the directory. The stores that were opened must be closed. Idempotent. */
   async close(): Promise<void> {
+    const unproven = this.#unproven;
+    if (unproven !== undefined) await this.#generations.remove(unproven).catch(() => undefined);
     await this.#lock?.release();
   }
 
@@ -112,8 +121,9 @@ export class ReplicaFiles {
     return replica;
   }
 
-  /** Removes the generations that this one replaces. */
+  /** Removes the generations that this one replaces: all of it has been found in the log. */
   async removeOthers(kept: OpenReplica): Promise<void> {
+    this.#unproven = undefined;
     await this.#generations.removeOthers(kept.directory);
   }
 
@@ -138,9 +148,11 @@ export class ReplicaFiles {
     if (cause instanceof RepairedError && checkpoints !== undefined) {
       throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
     }
-    if (!(cause instanceof CorruptionError)) throw cause;
+    if (!(cause instanceof CorruptionError) || this.#parts.ifDamaged === 'refuse') throw cause;
     // The log may still have everything; if it does not, the next rebuild finds out.
-    return this.#begin(host);
+    const begun = await this.#begin(host);
+    this.#unproven = begun.directory;
+    return begun;
   }
 
   /**
