@@ -95,7 +95,7 @@ test('an elected node whose disk is full resigns at once, and another one takes 
   const fs = new CrashFs();
   const elector = new Election();
   const primary = await openPrimary(log);
-  const full = await openNode(log, { elector }, fs);
+  const full = await openNode(log, { elector, commitTimeoutMs: 600_000 }, fs);
   const other = await openNode(log, { elector });
   await full.reached(primary.position);
   fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky', path: /\/log_/ });

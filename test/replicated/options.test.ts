@@ -1,4 +1,6 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
+import { MACHINE_CLOCK } from '../../src/replicated/node/replica-clock.ts';
 import type { ReplicatedOptions, ShardedOptions } from '../../src/replicated/index.ts';
 import {
   CrashFs,
@@ -63,4 +65,25 @@ test('the longest time between checkpoints does not overflow the timer', async (
   const store = await openReplicaOn(disk, '/replica', options, { seed: 1, timer });
   await store.close();
   expect(Math.max(...delays)).toBe(checkpointEveryMs);
+});
+
+test('opens and waits that share a signal add one listener to it', async () => {
+  const opening = new AbortController();
+  const { signal } = opening;
+  const count = (): number => getEventListeners(signal, 'abort').length;
+  const opens = Array.from({ length: 12 }, (_, seed) => {
+    const log = new SimulatedLog({ seed: 1 }).connect();
+    return openReplicaOn(new CrashFs({ trace: false }), '/replica', { log, signal }, { seed });
+  });
+  // Node.js warns of a leak above ten.
+  expect(count()).toBe(1);
+  for (const store of await Promise.all(opens)) await store.close();
+  expect(count()).toBe(0);
+  const sleeps = Array.from({ length: 12 }, () => MACHINE_CLOCK.sleep(60_000, signal));
+  expect(count()).toBe(1);
+  opening.abort(new Error('over'));
+  for (const result of await Promise.allSettled(sleeps)) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { message: 'over' } });
+  }
+  expect(count()).toBe(0);
 });

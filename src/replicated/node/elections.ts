@@ -6,11 +6,12 @@ import type { ReplicaClock } from './replica-clock.ts';
 import type { ReplicaNode } from './replica-node.ts';
 
 export interface ElectionParts {
-  readonly elector: Elector;
+  /** Undefined: there are no elections. */
+  readonly elector: Elector | undefined;
   readonly address: string;
   readonly clock: ReplicaClock;
   /** An elected node resigns if it applies nothing for so long before it takes over. */
-  readonly patienceMs: number;
+  readonly commitTimeoutMs: number;
 }
 
 /** A term that was won. */
@@ -26,13 +27,15 @@ interface Term {
  * stays the primary until another node takes over: the log decides.
  */
 export async function takePartInElections(parts: ElectionParts, node: ReplicaNode): Promise<void> {
+  const { elector, address } = parts;
+  if (elector === undefined) return;
   for (let failures = 0; !node.isOver;) {
     const term = new AbortController();
     const { signal } = term;
     const stopListening = onAbort(node.signal, () => term.abort());
     try {
       await node.whenAble();
-      const { lost } = await parts.elector.campaign(parts.address, { signal });
+      const { lost } = await elector.campaign(address, { signal });
       await promoteElected(parts, node, { lost, signal });
       failures = 0;
       await Promise.race([lost, node.whenDeposed()]);
@@ -51,7 +54,7 @@ export async function takePartInElections(parts: ElectionParts, node: ReplicaNod
  * may be in the log.
  */
 async function promoteElected(
-  { clock, patienceMs }: ElectionParts,
+  { clock, commitTimeoutMs: patienceMs }: ElectionParts,
   node: ReplicaNode,
   { lost, signal }: Term,
 ): Promise<void> {

@@ -160,11 +160,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     } finally {
       stopListening?.();
     }
-    const { elector, address, commitTimeoutMs: patienceMs } = this.#options;
     const { clock } = this.#environment;
-    if (elector !== undefined) {
-      void takePartInElections({ elector, address, clock, patienceMs }, this.#node);
-    }
+    void takePartInElections({ ...this.#options, clock }, this.#node);
     void keepCheckpoints(this.#options, this.#environment, {
       store: this,
       keeper: this.#keeper,
