@@ -1,7 +1,9 @@
 import {
   CheckpointStoreError,
   LogLostError,
+  LogUnavailableError,
   type ReplicatedStore,
+  type SharedLog,
 } from '../../src/replicated/index.ts';
 import {
   CrashFs,
@@ -24,6 +26,12 @@ interface Node {
   fs: CrashFs;
   store: ReplicatedStore | undefined;
   failure: Error | undefined;
+}
+
+interface RepairParts {
+  readonly checkpoints?: MemoryCheckpoints;
+  readonly log?: SharedLog;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -176,9 +184,12 @@ export class LossHistory {
     }
   }
 
-  #tryRepair(checkpoints = this.#checkpoints.connect()): Promise<unknown> {
-    const log = this.#log.connect();
-    const options = { log, checkpoints, lostAfterMs: 500 };
+  #tryRepair({
+    checkpoints = this.#checkpoints.connect(),
+    log = this.#log.connect(),
+    signal = new AbortController().signal,
+  }: RepairParts = {}): Promise<unknown> {
+    const options = { log, checkpoints, signal, lostAfterMs: 500 };
     const seed = ++this.#opens;
     const { timer } = this.#time;
     return this.#settled(repairReplicaOn(this.#nodes[0]!.fs, DIRECTORY, options, { seed, timer }));
@@ -200,7 +211,7 @@ export class LossHistory {
     const checkpoints = this.#checkpoints.connect();
     checkpoints.put = () =>
       Promise.reject(new CheckpointStoreError('unavailable', 'the repair is to break off'));
-    const result = await this.#tryRepair(checkpoints).catch((error: unknown) => error);
+    const result = await this.#tryRepair({ checkpoints }).catch((error: unknown) => error);
     if (!(result instanceof CheckpointStoreError)) {
       throw new BrokenPromise(`a repair without its checkpoint: ${String(result)}`);
     }
@@ -216,8 +227,32 @@ export class LossHistory {
     await this.#settled(late.store.close());
   }
 
+  /** A repair whose takeover gets into the log, and which is interrupted without an answer. */
+  async #interruptRepair(): Promise<void> {
+    const connection = this.#log.connect();
+    const interrupting = new AbortController();
+    const { signal } = interrupting;
+    const log: SharedLog = {
+      maxEntryBytes: connection.maxEntryBytes,
+      append: async (...given) => {
+        await connection.append(...given);
+        interrupting.abort(new Error('the repair is to be interrupted'));
+        throw new LogUnavailableError('the repair is to be interrupted');
+      },
+      read: (...given) => connection.read(...given),
+      bounds: (...given) => connection.bounds(...given),
+      trim: (...given) => connection.trim(...given),
+      close: () => connection.close(),
+    };
+    const result = await this.#tryRepair({ log, signal }).catch((error: unknown) => error);
+    if (result === signal.reason) return;
+    throw new BrokenPromise(`a repair without an answer: ${String(result)}`);
+  }
+
   async #repair(): Promise<void> {
-    if (this.#random.below(2) === 0) await this.#breakOffRepair();
+    const isBrokenOff = this.#random.below(2) === 0;
+    if (isBrokenOff && this.#opens % 2 === 0) await this.#interruptRepair();
+    else if (isBrokenOff) await this.#breakOffRepair();
     await this.#tryRepair();
     this.#nodes.push(makeNode('new'));
     for (const node of this.#nodes) await this.#open(node);
