@@ -336,7 +336,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     return this.#store.backup(target, options);
   }
 
-  /** As `MetadataStore.changes`. Sequence numbers are the same on all nodes. */
+  /** As `MetadataStore.changes`, with the sequences of all nodes. Ends when the node is rebuilt. */
   changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> & AsyncDisposable {
     return this.#store.changes(options);
   }
