@@ -269,4 +269,40 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     replace: 'isText(file.name, /./)',
     test: 'test/replicated/checkpoints.test.ts',
   },
+  'a shard map of an engine that was restored ignored after a conflict': {
+    file: 'src/replicated/shards/shard-map-keeper.ts',
+    find: "await this.#read(result === 'replaced');",
+    replace: 'await this.#read();',
+    test: 'test/replicated/shard-map-keeper.test.ts',
+  },
+  'shards that wait for their engine keep others from being opened': {
+    file: 'src/replicated/shards/open-shard.ts',
+    find: '      } finally {\n        leave();\n      }',
+    replace: '      } finally {\n        // Not yet.\n      }',
+    test: 'test/replicated/shards-opening.test.ts',
+  },
+  'a node that the map does not want any more takes over': {
+    file: NODE,
+    find: '    if (isWanted?.() === false) return undefined;\n',
+    replace: '',
+    test: 'test/replicated/shards-opening.test.ts',
+  },
+  'a shard elected before the program has the store': {
+    file: 'src/replicated/shards/yielding-elector.ts',
+    find: '    await begun.wait(signal);\n',
+    replace: '',
+    test: 'test/replicated/yielding-elector.test.ts',
+  },
+  'a directory that is being filled opened again': {
+    file: FILES,
+    find: '    if (this.#lock !== undefined) return;',
+    replace: "    if (path !== '') return;",
+    test: 'test/replicated/rebuild.test.ts',
+  },
+  'a checkpoint of lost entries restored behind a repair': {
+    file: FILES,
+    find: 'manifest.place.epoch >= least.epoch;',
+    replace: 'manifest.place.epoch >= 0n;',
+    test: 'test/replicated/unfinished-repair.test.ts',
+  },
 };
