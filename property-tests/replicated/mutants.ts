@@ -11,7 +11,7 @@ const COMMITS = 'src/replicated/node/primary-commits.ts';
 const APPENDER = 'src/replicated/node/appender.ts';
 const FILES = 'src/replicated/node/replica-files.ts';
 const SHARDED = 'src/replicated/shards/sharded-store.ts';
-const OPEN_SHARDS = 'src/replicated/shards/open-shards.ts';
+const NODE_SHARDS = 'src/replicated/shards/node-shards.ts';
 const REPAIR = 'src/replicated/node/repair-log.ts';
 const OPEN = 'src/replicated/node/open-replica.ts';
 const CHAIN = 'src/replicated/log/log-chain.ts';
@@ -206,7 +206,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'a shard that has moved away stays open': {
     part: 'shards',
-    file: OPEN_SHARDS,
+    file: NODE_SHARDS,
     find: '      this.#shards.delete(shard);\n      await open?.store.close();\n      return;',
     replace: '      return;',
   },
@@ -223,7 +223,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'the node that a shard moves to does not take over': {
     part: 'shards',
-    file: OPEN_SHARDS,
+    file: NODE_SHARDS,
     find: "    if (isWanted && store.role === 'replica') this.#promote(shard, store);",
     replace: "    if (isWanted && store.role === 'primary') this.#promote(shard, store);",
   },

@@ -14,14 +14,12 @@ export interface OpenShard {
   readonly elector: YieldingElector | undefined;
 }
 
-export interface OpenShardParts {
+/** What the shards of a node share. */
+export interface ShardHost {
   readonly environment: ReplicaEnvironment;
   /** The directory of all shards. */
   readonly directory: string;
   readonly options: ShardedOptions;
-  readonly shard: number;
-  /** The current entry of the map. */
-  readonly entry: () => ShardEntry;
   /** Bounds how many shards are connected, restored and recovered at a time. */
   readonly slots: JobSlots;
   /** Resolved when the shards may be elected. */
@@ -29,18 +27,26 @@ export interface OpenShardParts {
   readonly signal: AbortSignal;
 }
 
-/** Opens a shard of this node. */
-export async function openShard(parts: OpenShardParts): Promise<OpenShard> {
-  const leave = await parts.slots.take(parts.signal);
+/** Opens a shard of this node. `entry` returns its current entry of the map. */
+export async function openShard(
+  host: ShardHost,
+  shard: number,
+  entry: () => ShardEntry,
+): Promise<OpenShard> {
+  const leave = await host.slots.take(host.signal);
   try {
-    return await openInSlot(parts, leave);
+    return await openInSlot(host, shard, entry, leave);
   } finally {
     leave();
   }
 }
 
-async function openInSlot(parts: OpenShardParts, leave: () => void): Promise<OpenShard> {
-  const { environment, directory, options, shard, entry, begun, signal } = parts;
+async function openInSlot(
+  { environment, directory, options, begun, signal }: ShardHost,
+  shard: number,
+  entry: () => ShardEntry,
+  leave: () => void,
+): Promise<OpenShard> {
   const { connect, address, commitTimeoutMs, checkpointEveryMs } = options;
   const { refreshMs: pollMs = DEFAULT_REFRESH_MS } = options;
   const { elector: elections, ...engine } = await connect(shard);

@@ -20,7 +20,7 @@ import { ShardAssignments } from './shard-assignments.ts';
 import { machineEnvironment } from './shard-environment.ts';
 import { ShardMapKeeper } from './shard-map-keeper.ts';
 import { requireShard, shardOfKey, type ShardMap } from './shard-map.ts';
-import { OpenShards } from './open-shards.ts';
+import { NodeShards } from './node-shards.ts';
 import { redirected } from './redirect.ts';
 import {
   checkSharded,
@@ -57,7 +57,7 @@ export class ShardedStore implements AsyncDisposable {
   readonly #options: ShardedOptions;
   readonly #keeper: ShardMapKeeper;
   readonly #closing: AbortController = new AbortController();
-  readonly #shards: OpenShards;
+  readonly #shards: NodeShards;
   readonly #assignments: ShardAssignments;
   #mapFailure: Error | undefined;
   #watching: Promise<void> | undefined;
@@ -88,7 +88,7 @@ export class ShardedStore implements AsyncDisposable {
     const { refreshMs = DEFAULT_REFRESH_MS } = options;
     const keeper = new ShardMapKeeper(options.map, environment, signal);
     this.#keeper = keeper;
-    this.#shards = new OpenShards({ environment, directory, options, keeper, signal });
+    this.#shards = new NodeShards({ environment, directory, options, keeper, signal });
     this.#assignments = new ShardAssignments({ keeper, clock, refreshMs, signal });
   }
 

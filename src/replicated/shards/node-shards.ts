@@ -9,7 +9,7 @@ import type { ShardEntry } from './shard-map.ts';
 import type { ShardMapKeeper } from './shard-map-keeper.ts';
 import type { ShardedOptions } from './sharded-options.ts';
 
-export interface OpenShardsParts {
+export interface NodeShardsParts {
   readonly environment: ReplicaEnvironment;
   /** The directory of all shards. */
   readonly directory: string;
@@ -27,8 +27,8 @@ const OPENS_AT_ONCE = 16;
  * wants this node, and names this node in the map where it is the primary. A shard that cannot be
  * opened or closed for a while does not keep the others waiting.
  */
-export class OpenShards {
-  readonly #parts: OpenShardsParts;
+export class NodeShards {
+  readonly #parts: NodeShardsParts;
   readonly #shards: Map<number, OpenShard> = new Map();
   readonly #failures: Map<number, Error> = new Map();
   readonly #slots: JobSlots = new JobSlots(OPENS_AT_ONCE);
@@ -38,7 +38,7 @@ export class OpenShards {
   #state: 'opening' | 'serving' = 'opening';
   readonly #begun: Signal = new Signal();
 
-  constructor(parts: OpenShardsParts) {
+  constructor(parts: NodeShardsParts) {
     this.#parts = parts;
   }
 
@@ -124,17 +124,8 @@ export class OpenShards {
   }
 
   async #openShard(shard: number): Promise<OpenShard> {
-    const { environment, directory, options, signal } = this.#parts;
-    const opened = await openShard({
-      environment,
-      directory,
-      options,
-      shard,
-      entry: () => this.#entry(shard),
-      slots: this.#slots,
-      begun: this.#begun,
-      signal,
-    });
+    const host = { ...this.#parts, slots: this.#slots, begun: this.#begun };
+    const opened = await openShard(host, shard, () => this.#entry(shard));
     this.#shards.set(shard, opened);
     opened.store.on('roleChanged', (role) => {
       if (role === 'primary') this.#announce(shard, opened).catch(() => undefined);
