@@ -103,7 +103,7 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     onTestFinished(() => engine.close());
     const log = await engine.log('lasting');
     expect(await log.append(1n, Buffer.from('one'))).toBe('appended');
-    await server.query('CREATE TABLE seen (value text)');
+    await server.query('CREATE TABLE public.seen (value text)');
     await server.query(`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$`);
     await server.query(`CREATE TRIGGER note BEFORE INSERT ON lodestore.log_entry
@@ -111,7 +111,7 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     await server.query('ALTER SYSTEM SET synchronous_commit = off');
     await server.query('SELECT pg_reload_conf()');
     expect(await log.append(2n, Buffer.from('two'))).toBe('appended');
-    expect(await server.query('SELECT value FROM seen')).toEqual([{ value: 'on' }]);
+    expect(await server.query('SELECT value FROM public.seen')).toEqual([{ value: 'on' }]);
   });
 
   test('a log that a server does not have is away: the node waits for another server', async () => {

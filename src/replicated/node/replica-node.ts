@@ -50,6 +50,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   readonly #closing: AbortController = new AbortController();
   #replica: OpenReplica | undefined;
   #role: ReplicaRole = 'replica';
+  #promotions = 0;
   #primaryAddress: string | undefined;
   readonly #turns: Turns = new Turns();
   #reading: AbortController | undefined;
@@ -238,7 +239,6 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#role = role;
     if (role === 'primary') {
       this.#reading?.abort();
-      // After its term it does not know who has taken over, until it reads that.
       this.#primaryAddress = undefined;
     }
     const change = this.#roleChange;
@@ -262,7 +262,6 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   /** Resolves when this node could take over: it applies entries, and need not be rebuilt. */
   async whenAble(): Promise<void> {
     while (this.#mustRebuild) await this.#nextProgress(undefined);
-    // While an entry cannot be written here, its turn does not end.
     await this.exclusive(() => this.#whenWritten(undefined), this.signal);
   }
 
@@ -274,6 +273,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     const { waits = signal } = limits;
     this.#requireRunning();
     if (this.#role === 'primary') return;
+    this.#promotions++;
     this.#setRole('candidate');
     try {
       for (;;) {
@@ -292,7 +292,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
       else signal?.throwIfAborted();
       throw error;
     } finally {
-      if (this.#role === 'candidate') this.#setRole('replica');
+      if (--this.#promotions === 0 && this.#role === 'candidate') this.#setRole('replica');
     }
   }
 
