@@ -1,11 +1,12 @@
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { NatsEngine } from '../../src/adapters/nats/nats-engine.ts';
 import type { NatsOptions } from '../../src/adapters/nats/nats-options.ts';
 import {
-  LASTING_STREAM,
+  LOG_STREAM,
   MAX_ENTRY_BYTES,
+  replicaFinding,
   unfitNatsPayload,
   unfitNatsStream,
   unfitNatsVersion,
@@ -27,8 +28,7 @@ test('a server that refuses the largest entry is unfit, before an append fails f
 });
 
 test('a stream that would drop entries is unfit', () => {
-  const limits = { discard: 'new', max_msgs_per_subject: -1 } as const;
-  const wanted = { ...LASTING_STREAM, ...limits, name: 's' };
+  const wanted = { ...LOG_STREAM, name: 's' };
   const unfit = (changed: object): string | undefined =>
     unfitNatsStream(wanted, { ...wanted, max_msgs: 10, ...changed })?.check;
   expect(unfit({})).toBeUndefined();
@@ -39,8 +39,20 @@ test('a stream that would drop entries is unfit', () => {
   expect(unfit({ max_age: 1 })).toBe('max_age');
   expect(unfit({ max_msgs_per_subject: 1 })).toBe('max_msgs_per_subject');
   expect(unfit({ persist_mode: 'async' })).toBe('persist_mode');
+  expect(unfit({ max_msg_size: 256 * 1024 })).toBe('max_msg_size');
+  expect(unfit({ max_msg_size: 1024 * 1024 })).toBeUndefined();
+  expect(unfit({ max_consumers: 1 })).toBe('max_consumers');
+  expect(unfit({ deny_purge: true })).toBe('deny_purge');
+  expect(unfit({ deny_purge: undefined, no_ack: undefined })).toBeUndefined();
+  expect(unfit({ no_ack: true })).toBe('no_ack');
   const lease = { name: 's', max_age: 3, max_msgs_per_subject: 1 };
   expect(unfitNatsStream(lease, { max_age: 9, max_msgs_per_subject: -1 })).toBeUndefined();
+});
+
+test('a stream with one replica is reported', () => {
+  const stateOf = (count: number): string =>
+    replicaFinding({ name: 's', num_replicas: count } as StreamConfig).state;
+  expect([1, 3].map(stateOf)).toEqual(['warning', 'good']);
 });
 
 test('invalid options are refused', async () => {
@@ -119,6 +131,21 @@ describe.skipIf(!isNatsFit())('lodestore/nats (needs nats-server 2.10.27)', () =
     const opening = (await openEngine('unfit', 1000)).log('one');
     await expect(opening).rejects.toMatchObject({ name: 'UnfitEngineError', setting: 'discard' });
     await expect(opening).rejects.toThrow(/unfit-log-one has discard = old/);
+  });
+
+  test('a log is looked for without creating its stream', async () => {
+    const { streams } = await openManager();
+    const engine = await openEngine('look', 1000);
+    const missing = { code: 'LODESTORE_NOT_FOUND' };
+    for (let i = 0; i < 2; i++) {
+      await expect(engine.log('one', { create: false })).rejects.toMatchObject(missing);
+    }
+    await expect(streams.info('look-log-one')).rejects.toThrow(/stream not found/);
+    await (await engine.log('one')).append(1n, Buffer.from('one'));
+    const checks = (await engine.examine('one')).map(({ check }) => check);
+    expect(checks).toContain('num_replicas');
+    const found = await engine.log('one', { create: false });
+    expect(await found.bounds()).toEqual({ first: 1n, last: 1n });
   });
 
   test('a server that does not sync each entry is refused if monitoring shows it', async () => {

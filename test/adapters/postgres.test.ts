@@ -20,6 +20,7 @@ test('invalid options are refused', async () => {
     { servers, schema: 'a b' },
     { servers, maxConnections: 1 },
     { servers, pollMs: 0 },
+    { servers, createTables: 'no' },
     { servers, host: 'x' },
   ];
   for (const options of wrong) {
@@ -73,6 +74,30 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     const opened = await Promise.all([open(), open(), open(), open()]);
     for (const engine of opened) await engine.close();
     expect(opened).toHaveLength(4);
+  });
+
+  test('a log is looked for without creating anything', async () => {
+    const look = { servers: [url], createTables: false };
+    const nowhere = await PostgresEngine.connect({ ...look, schema: 'nowhere' });
+    onTestFinished(() => nowhere.close());
+    const missing = { code: 'LODESTORE_NOT_FOUND' };
+    await expect(nowhere.log('none', { create: false })).rejects.toMatchObject(missing);
+    const client = new pg.Client(url);
+    await client.connect();
+    onTestFinished(() => client.end());
+    const query = "SELECT FROM information_schema.schemata WHERE schema_name = 'nowhere'";
+    expect((await client.query(query)).rowCount).toBe(0);
+    await (await (await connect()).log('there')).append(1n, Buffer.from('one'));
+    const engine = await PostgresEngine.connect(look);
+    onTestFinished(() => engine.close());
+    for (let i = 0; i < 2; i++) {
+      await expect(engine.log('none', { create: false })).rejects.toMatchObject(missing);
+    }
+    const found = await engine.log('there', { create: false });
+    expect(await found.bounds()).toEqual({ first: 1n, last: 1n });
+    await expect(PostgresEngine.connect({ ...look, servers: [AWAY] })).rejects.toThrow(
+      LogUnavailableError,
+    );
   });
 
   test('another node connects during a long transaction, and holds up nobody', async () => {

@@ -2,15 +2,18 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
+import { StoreError } from '../../src/base/errors.ts';
 import { ofLog, ofNode, replicateDoctor } from '../../src/cli/replicate/replicate-doctor.ts';
-import { replicateStatus } from '../../src/cli/replicate/replicate-status.ts';
-import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
+import { parseEngine, type EngineAddress } from '../../src/cli/replicate/engine-address.ts';
+import { lookAt } from '../../src/cli/replicate/log-view.ts';
 import { DirectoryCheckpoints, ReplicatedStore } from '../../src/replicated/index.ts';
 import { replicateCheckpoint, replicatePromote } from '../../src/cli/replicate/replicate-node.ts';
 import { replicateRepair } from '../../src/cli/replicate/replicate-repair.ts';
+import { replicateStatus } from '../../src/cli/replicate/replicate-status.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import type { SharedLog } from '../../src/replicated/index.ts';
 import { SimulatedLog } from '../../src/testing/index.ts';
-import { commandContext, fingerprint, runCli } from '../support/cli.ts';
+import { commandContext, fingerprint, runCli, runOn } from '../support/cli.ts';
 import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { nth } from '../support/nth.ts';
@@ -188,6 +191,50 @@ test('an interrupt ends the upload of a checkpoint', async () => {
   expect((await readdir(checkpoints)).filter((name) => name.startsWith('checkpoint'))).toEqual([]);
   spy.mockRestore();
   expect(await replicateCheckpoint(commandContext(), join(directory, 'one'), options)).toBe(0);
+});
+
+test('status and doctor create neither tables nor a log', async () => {
+  const { engine } = engineOf(new SimulatedLog());
+  const asked: unknown[] = [];
+  const connect: EngineAddress['connect'] = async (given) => ({
+    ...(await engine.connect()),
+    log: async (_name, options) => {
+      asked.push(given?.createTables, options?.create);
+      throw new StoreError('LODESTORE_NOT_FOUND', 'there is no such log');
+    },
+  });
+  const options = { engine: { kind: 'nats' as const, connect }, log: 'typo' };
+  const seen = await runOn(nodeFileSystem, (context) => replicateStatus(context, options));
+  expect([seen.code, seen.out]).toEqual([0, expect.stringContaining('typo: empty')]);
+  const node = await temporaryDirectory();
+  const { code, out } = await runOn(nodeFileSystem, (context) =>
+    replicateDoctor(context, { ...options, node }),
+  );
+  expect([code, out]).toEqual([
+    0,
+    expect.stringMatching(
+      /^warning {2}log: the log typo is empty, or is not there\n +-> check its/m,
+    ),
+  ]);
+  expect(new Set(asked)).toEqual(new Set([false]));
+});
+
+test('a log that is not there is read like an empty one', async () => {
+  const interrupt = new AbortController();
+  const { engine } = engineOf(new SimulatedLog());
+  const connect: EngineAddress['connect'] = async () => ({
+    ...(await engine.connect()),
+    log: async () => {
+      throw new StoreError('LODESTORE_NOT_FOUND', 'there is no such log');
+    },
+  });
+  const options = { engine: { kind: 'nats' as const, connect }, log: 'typo' };
+  const reading = lookAt(options, async (log) => {
+    for await (const { position } of log.read(1n, { signal: interrupt.signal })) return position;
+    return undefined;
+  });
+  interrupt.abort(new Error('nothing has come'));
+  await expect(reading).rejects.toThrow('nothing has come');
 });
 
 test('the doctor reports that no new node can be built', () => {

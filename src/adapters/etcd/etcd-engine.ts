@@ -3,7 +3,7 @@ import type { Elector } from '../../replicated/log/elector.ts';
 import type { SharedLog } from '../../replicated/log/shared-log.ts';
 import type { ShardMapStore } from '../../replicated/shards/shard-map-store.ts';
 import { checkName } from '../checks.ts';
-import type { EngineFinding, ReplicationEngine } from '../engine.ts';
+import type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 import { EtcdElector } from './etcd-elector.ts';
 import { examineEtcd } from './etcd-examination.ts';
 import { EtcdAttemptError } from './etcd-failure.ts';
@@ -53,7 +53,8 @@ export class EtcdEngine implements ReplicationEngine {
     return this.#gateway.description;
   }
 
-  log(name: string): Promise<SharedLog> {
+  /** An empty log has no keys, so none is created. */
+  log(name: string, _options?: OpenLogOptions): Promise<SharedLog> {
     return Promise.resolve(new EtcdLog(this.#gateway, checkName(name)));
   }
 

@@ -1,6 +1,7 @@
 import { PositionExpiredError } from '../../base/errors.ts';
 import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
 import type { LogEntry } from '../../replicated/log/shared-log.ts';
+import { MACHINE_CLOCK } from '../../replicated/node/replica-clock.ts';
 import type { EtcdAnswer } from './etcd-endpoint.ts';
 import type { EtcdGateway } from './etcd-gateway.ts';
 import { bytesOf, type EtcdPair, type EtcdRange, type LogKeys } from './etcd-keys.ts';
@@ -8,6 +9,8 @@ import { bytesOf, type EtcdPair, type EtcdRange, type LogKeys } from './etcd-key
 /** Target size of one page of a range, in base64 characters. */
 const PAGE_CHARACTERS = 4 * 1024 * 1024;
 const FIRST_PAGE_LIMIT = 16;
+/** The pause after a watch that brought nothing. */
+const RETRY_MS = 100;
 const MAX_PAGE_LIMIT = 2000;
 
 interface WatchAnswer extends EtcdAnswer {
@@ -37,12 +40,15 @@ export class EtcdReader {
   async *entries(): AsyncGenerator<LogEntry> {
     for (;;) {
       const revision = yield* this.#pages();
+      const from = this.#next;
       try {
         yield* this.#watched(revision);
       } catch (error) {
         this.#signal.throwIfAborted();
         if (!(error instanceof LogUnavailableError)) throw error;
       }
+      // A proxy may end each watch at once.
+      if (this.#next === from) await MACHINE_CLOCK.sleep(RETRY_MS, this.#signal);
     }
   }
 

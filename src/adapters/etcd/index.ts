@@ -4,6 +4,6 @@
  *
  * @module
  */
-export type { EngineFinding, ReplicationEngine } from '../engine.ts';
+export type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 export { EtcdEngine } from './etcd-engine.ts';
 export type { EtcdOptions, EtcdTls } from './etcd-options.ts';

@@ -4,6 +4,6 @@
  *
  * @module
  */
-export type { EngineFinding, ReplicationEngine } from '../engine.ts';
+export type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 export { NatsEngine } from './nats-engine.ts';
 export type { NatsOptions } from './nats-options.ts';

@@ -7,7 +7,7 @@ import {
   type StreamConfig,
 } from '@nats-io/jetstream';
 import { connect, type NatsConnection as Client } from '@nats-io/transport-node';
-import { StoreClosedError } from '../../base/errors.ts';
+import { StoreClosedError, StoreError } from '../../base/errors.ts';
 import { LogUnavailableError, UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import { unlessAborted } from '../lease-elector.ts';
 import { unfitNatsPayload, unfitNatsStream, unfitNatsVersion } from './nats-examination.ts';
@@ -95,29 +95,54 @@ export class NatsConnection {
   /**
    * Creates a stream, unless it exists. A `max_age` of an existing stream that is shorter than the
    * wanted one is raised, and never lowered: the nodes may want different ones.
-   * @throws UnfitEngineError if the existing stream would drop messages that must last
+   * @throws UnfitEngineError if the existing stream would drop messages that must last; StoreError
+   *   `LODESTORE_NOT_FOUND` if it does not exist and must not be created
    */
-  async ensureStream(wanted: Partial<StreamConfig> & { name: string }): Promise<void> {
+  async ensureStream(
+    wanted: Partial<StreamConfig> & { name: string },
+    create = true,
+  ): Promise<void> {
     const { name, max_age: expiry = 0 } = wanted;
-    const { config } = await this.call(({ streams }) =>
-      streams.info(name).catch(async (error: unknown) => {
-        if (!isCode(error, STREAM_NOT_FOUND)) throw error;
-        return await streams.add({
-          num_replicas: this.options.replicas,
-          storage: 'file',
-          deny_delete: false,
-          // JetStream's minimum: nothing here relies on the duplicate window.
-          duplicate_window: 100_000_000,
-          ...wanted,
-        });
-      }),
-    );
+    const config = (await this.findStream(name)) ?? (await this.#addStream(wanted, create));
     const unfit = unfitNatsStream(wanted, config);
     if (unfit !== undefined) {
       throw new UnfitEngineError(unfit.check, `${unfit.text}: ${unfit.remedy}`);
     }
     const isShort = expiry > 0 && (config.max_age === 0 || config.max_age < expiry);
     if (isShort) await this.call(({ streams }) => streams.update(name, { max_age: expiry }));
+  }
+
+  /** The settings of a stream; undefined if it does not exist. */
+  findStream(name: string): Promise<StreamConfig | undefined> {
+    return this.call(async ({ streams }) => {
+      try {
+        return (await streams.info(name)).config;
+      } catch (error) {
+        if (isCode(error, STREAM_NOT_FOUND)) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async #addStream(
+    wanted: Partial<StreamConfig> & { name: string },
+    create: boolean,
+  ): Promise<StreamConfig> {
+    if (!create) {
+      const text = `${this.description} has no stream ${wanted.name}`;
+      throw new StoreError('LODESTORE_NOT_FOUND', text);
+    }
+    const { config } = await this.call(({ streams }) =>
+      streams.add({
+        num_replicas: this.options.replicas,
+        storage: 'file',
+        deny_delete: false,
+        // JetStream's minimum: nothing here relies on the duplicate window.
+        duplicate_window: 100_000_000,
+        ...wanted,
+      }),
+    );
+    return config;
   }
 
   /**

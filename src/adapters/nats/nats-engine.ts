@@ -2,7 +2,7 @@ import type { Elector } from '../../replicated/log/elector.ts';
 import type { SharedLog } from '../../replicated/log/shared-log.ts';
 import type { ShardMapStore } from '../../replicated/shards/shard-map-store.ts';
 import { checkName } from '../checks.ts';
-import type { EngineFinding, ReplicationEngine } from '../engine.ts';
+import type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 import { LeaseElector, type LeaseClaim } from '../lease-elector.ts';
 import { NatsConnection, WrongSequenceError } from './nats-connection.ts';
 import { examineMonitor, requireSyncs, unseenSyncs } from './nats-examination.ts';
@@ -37,8 +37,8 @@ export class NatsEngine implements ReplicationEngine {
     return this.#connection.description;
   }
 
-  log(name: string): Promise<SharedLog> {
-    return NatsLog.open(this.#connection, checkName(name));
+  log(name: string, options: OpenLogOptions = {}): Promise<SharedLog> {
+    return NatsLog.open(this.#connection, checkName(name), options);
   }
 
   elector(name: string): Elector {
@@ -57,12 +57,13 @@ export class NatsEngine implements ReplicationEngine {
     return new NatsShardMap(this.#connection, checkName(name));
   }
 
-  async examine(): Promise<readonly EngineFinding[]> {
+  async examine(log?: string): Promise<readonly EngineFinding[]> {
     const { monitors, timeoutMs } = this.#connection.options;
     const text = `connected to NATS ${this.#connection.version}`;
     const found: EngineFinding[] = [{ check: 'endpoint', state: 'good', text }];
     for (const url of monitors) found.push(...(await examineMonitor(url, timeoutMs)));
     if (monitors.length === 0) found.push(unseenSyncs());
+    if (log !== undefined) found.push(...(await NatsLog.examine(this.#connection, checkName(log))));
     return found;
   }
 

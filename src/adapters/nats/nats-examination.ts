@@ -21,18 +21,30 @@ export function unfitNatsVersion(text: string): string | undefined {
 
 /** The largest entry of a log. */
 export const MAX_ENTRY_BYTES: number = 256 * 1024;
-/** `max_payload` counts the headers of a message too. */
-const MAX_HEADERS_BYTES: number = 16 * 1024;
+/** `max_payload` and `max_msg_size` count the headers of a message too. */
+const MAX_MESSAGE_BYTES: number = MAX_ENTRY_BYTES + 16 * 1024;
 
 /** Why a server that accepts messages of this size is refused; undefined if it is accepted. */
 export function unfitNatsPayload(maxPayloadBytes: number | undefined): string | undefined {
-  const neededBytes = MAX_ENTRY_BYTES + MAX_HEADERS_BYTES;
-  if (maxPayloadBytes === undefined || maxPayloadBytes >= neededBytes) return undefined;
-  return `max_payload is ${maxPayloadBytes} bytes, and an entry of a log may need ${neededBytes}: raise it`;
+  if (maxPayloadBytes === undefined || maxPayloadBytes >= MAX_MESSAGE_BYTES) return undefined;
+  return `max_payload is ${maxPayloadBytes} bytes, and an entry of a log may need ${MAX_MESSAGE_BYTES}: raise it`;
 }
 
 /** The settings of a stream whose messages stay until they are purged. */
 export const LASTING_STREAM = { storage: 'file', retention: 'limits', max_age: 0 } as const;
+
+/** The settings of the stream of a log: only a purge from the front can remove its entries. */
+export const LOG_STREAM = {
+  ...LASTING_STREAM,
+  // A full stream refuses new entries.
+  discard: 'new',
+  max_msgs_per_subject: -1,
+  max_msg_size: -1,
+  max_consumers: -1,
+  deny_delete: true,
+  deny_purge: false,
+  no_ack: false,
+} as const;
 
 const FIXED_SETTINGS = [
   'storage',
@@ -40,31 +52,55 @@ const FIXED_SETTINGS = [
   'discard',
   'max_age',
   'max_msgs_per_subject',
+  'max_consumers',
+  'deny_purge',
+  'no_ack',
 ] as const satisfies readonly (keyof StreamConfig)[];
 
-/** Finds a setting with which an existing stream drops messages; undefined if there is none. */
+/** What another value of a setting does. */
+const EFFECTS: ReadonlyMap<string, string> = new Map([
+  ['max_consumers', 'it would refuse readers'],
+  ['deny_purge', 'it could not be trimmed'],
+  ['no_ack', 'it would acknowledge nothing'],
+  ['max_msg_size', 'it would refuse large entries'],
+]);
+
+/** Finds a setting with which an existing stream is no use; undefined if there is none. */
 export function unfitNatsStream(
   wanted: Partial<StreamConfig>,
   found: Partial<StreamConfig>,
 ): EngineFinding | undefined {
   const unfit = (check: string, value: string, remedy: string): EngineFinding => {
-    const text = `the stream ${wanted.name} has ${check} = ${value}: its messages would not last`;
+    const effect = EFFECTS.get(check) ?? 'its messages would not last';
+    const text = `the stream ${wanted.name} has ${check} = ${value}: ${effect}`;
     return { check, state: 'unfit', text, remedy };
   };
   for (const check of FIXED_SETTINGS) {
     const [value, actual] = [wanted[check], found[check]];
     const isWantedLimit = typeof value === 'number' && !isUnlimited(value);
-    const isSame = value === actual || (isUnlimited(value) && isUnlimited(actual));
+    const isSame = value === (actual ?? false) || (isUnlimited(value) && isUnlimited(actual ?? -1));
     if (value === undefined || isWantedLimit || isSame) continue;
     return unfit(check, String(actual), `set it to ${value}, or use another name`);
   }
-  const { persist_mode: mode } = found;
+  const { persist_mode: mode, max_msg_size: largestBytes = -1 } = found;
+  const isSmall = !isUnlimited(largestBytes) && largestBytes < MAX_MESSAGE_BYTES;
+  if (wanted.max_msg_size !== undefined && isSmall) {
+    return unfit('max_msg_size', String(largestBytes), `raise it to ${MAX_MESSAGE_BYTES}`);
+  }
   return mode === 'async' ? unfit('persist_mode', mode, 'use another name') : undefined;
 }
 
 /** A limit that is not positive is none. */
 function isUnlimited(value: unknown): boolean {
   return typeof value === 'number' && value <= 0;
+}
+
+/** Whether the loss of a server loses the entries of a stream. */
+export function replicaFinding({ name, num_replicas: count }: StreamConfig): EngineFinding {
+  const check = 'num_replicas';
+  if (count > 1) return { check, state: 'good', text: `the stream ${name} has ${count} replicas` };
+  const text = `the stream ${name} has one replica: the loss of its server loses entries`;
+  return { check, state: 'warning', text, remedy: 'set its num_replicas to 3' };
 }
 
 const ALWAYS = 'set `sync_interval: always` in the block `jetstream` of each server';

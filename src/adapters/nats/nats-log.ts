@@ -10,8 +10,9 @@ import type {
   SharedLogOptions,
 } from '../../replicated/log/shared-log.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
+import type { EngineFinding, OpenLogOptions } from '../engine.ts';
 import { pulse } from '../pulse.ts';
-import { LASTING_STREAM, MAX_ENTRY_BYTES } from './nats-examination.ts';
+import { LOG_STREAM, MAX_ENTRY_BYTES, replicaFinding } from './nats-examination.ts';
 import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
 
 /** Number of requests for an end that is lower than the caller's: it may be stale. */
@@ -32,21 +33,26 @@ export class NatsLog implements SharedLog {
     this.#subject = subject;
   }
 
-  /** @throws UnfitEngineError if the log's stream exists and would lose entries */
-  static async open(connection: NatsConnection, name: string): Promise<NatsLog> {
+  /**
+   * @throws UnfitEngineError if the log's stream exists and would lose entries; StoreError
+   *   `LODESTORE_NOT_FOUND` if it does not exist and must not be created
+   */
+  static async open(
+    connection: NatsConnection,
+    name: string,
+    { create }: OpenLogOptions,
+  ): Promise<NatsLog> {
     const { prefix } = connection.options;
     const stream = `${prefix}-log-${name}`;
     const subject = `${prefix}.log.${name}`;
-    // Only a purge from the front can remove entries; a full stream refuses new entries.
-    await connection.ensureStream({
-      ...LASTING_STREAM,
-      name: stream,
-      subjects: [subject],
-      discard: 'new',
-      max_msgs_per_subject: -1,
-      deny_delete: true,
-    });
+    await connection.ensureStream({ ...LOG_STREAM, name: stream, subjects: [subject] }, create);
     return new NatsLog(connection, stream, subject);
+  }
+
+  /** Checks the stream of a log; nothing if there is none. */
+  static async examine(connection: NatsConnection, name: string): Promise<EngineFinding[]> {
+    const config = await connection.findStream(`${connection.options.prefix}-log-${name}`);
+    return config === undefined ? [] : [replicaFinding(config)];
   }
 
   async append(

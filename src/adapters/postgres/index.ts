@@ -4,6 +4,6 @@
  *
  * @module
  */
-export type { EngineFinding, ReplicationEngine } from '../engine.ts';
+export type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 export { PostgresEngine } from './postgres-engine.ts';
 export type { PostgresOptions } from './postgres-options.ts';

@@ -3,7 +3,7 @@ import type { Elector } from '../../replicated/log/elector.ts';
 import type { SharedLog } from '../../replicated/log/shared-log.ts';
 import type { ShardMapStore } from '../../replicated/shards/shard-map-store.ts';
 import { checkName } from '../checks.ts';
-import type { EngineFinding, ReplicationEngine } from '../engine.ts';
+import type { EngineFinding, OpenLogOptions, ReplicationEngine } from '../engine.ts';
 import { LeaseElector, type LeaseClaim } from '../lease-elector.ts';
 import { logTables, PostgresLog } from './postgres-log.ts';
 import { resolvePostgresOptions, type PostgresOptions } from './postgres-options.ts';
@@ -22,17 +22,19 @@ export class PostgresEngine implements ReplicationEngine {
   }
 
   /**
-   * Connects to the server that accepts writes, and creates the tables that do not exist. The user
-   * needs no right to create any if all exist.
+   * Connects to the server that accepts writes, and creates the tables that do not exist, unless
+   * `createTables` is false. The user needs no right to create any if all exist.
    * @throws UnfitEngineError if that server is older than 15, or runs without `synchronous_commit`,
    *   `fsync` or `full_page_writes`.
    * @throws LogUnavailableError if none answers.
    */
   static async connect(options: PostgresOptions): Promise<PostgresEngine> {
     const pool = new PostgresPool(resolvePostgresOptions(options));
-    const { schema } = pool.options;
+    const { schema, createTables } = pool.options;
+    const tables = [...logTables(schema), mapTable(schema), leaseTable(schema)];
     try {
-      await pool.createTables([...logTables(schema), mapTable(schema), leaseTable(schema)]);
+      if (createTables) await pool.createTables(tables);
+      else await pool.requireServer();
     } catch (error) {
       await pool.close();
       throw error;
@@ -44,8 +46,8 @@ export class PostgresEngine implements ReplicationEngine {
     return this.#pool.description;
   }
 
-  log(name: string): Promise<SharedLog> {
-    return PostgresLog.open(this.#pool, checkName(name));
+  log(name: string, options: OpenLogOptions = {}): Promise<SharedLog> {
+    return PostgresLog.open(this.#pool, checkName(name), options);
   }
 
   elector(name: string): Elector {

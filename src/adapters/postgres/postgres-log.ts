@@ -1,4 +1,4 @@
-import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import { PositionExpiredError, StoreClosedError, StoreError } from '../../base/errors.ts';
 import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
 import type {
   LogBounds,
@@ -8,6 +8,7 @@ import type {
 } from '../../replicated/log/shared-log.ts';
 import { onAbort } from '../../base/abort.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
+import type { OpenLogOptions } from '../engine.ts';
 import { pulse } from '../pulse.ts';
 import type { PostgresPool, PostgresRow, PostgresTable } from './postgres-pool.ts';
 
@@ -55,8 +56,17 @@ export class PostgresLog implements SharedLog {
     this.#name = name;
   }
 
-  static async open(pool: PostgresPool, name: string): Promise<PostgresLog> {
+  /** @throws StoreError `LODESTORE_NOT_FOUND` if it does not exist and must not be created */
+  static async open(
+    pool: PostgresPool,
+    name: string,
+    { create = true }: OpenLogOptions,
+  ): Promise<PostgresLog> {
     const table = `${pool.options.schema}.log_end`;
+    if (!create) {
+      await requireLog(pool, table, name);
+      return new PostgresLog(pool, name);
+    }
     // An insert would wait for an append in progress, although the row is there.
     const known = await pool.query(`SELECT last FROM ${table} WHERE log = $1`, [name]);
     if (known.length === 0) {
@@ -191,6 +201,13 @@ export class PostgresLog implements SharedLog {
   #checkOpen(): void {
     if (this.#closed.signal.aborted) throw new StoreClosedError('the log is closed');
   }
+}
+
+async function requireLog(pool: PostgresPool, table: string, name: string): Promise<void> {
+  const [found] = await pool.query('SELECT to_regclass($1) IS NOT NULL AS there', [table]);
+  const query = `SELECT last FROM ${table} WHERE log = $1`;
+  if (found?.['there'] === true && (await pool.query(query, [name])).length > 0) return;
+  throw new StoreError('LODESTORE_NOT_FOUND', `${pool.description} has no log ${name} in ${table}`);
 }
 
 export function asBuffer(bytes: Uint8Array): Buffer {

@@ -10,6 +10,8 @@ export interface PostgresOptions {
   readonly servers: readonly string[];
   /** The schema of the tables. Created if it does not exist. Default `lodestore`. */
   readonly schema?: string | undefined;
+  /** False: creates neither schema nor tables, to look at what is there. Default true. */
+  readonly createTables?: boolean | undefined;
   /** Maximum number of connections. Default 8. */
   readonly maxConnections?: number | undefined;
   /**
@@ -28,6 +30,7 @@ export interface PostgresOptions {
 export interface ResolvedPostgresOptions {
   readonly servers: readonly string[];
   readonly schema: string;
+  readonly createTables: boolean;
   readonly maxConnections: number;
   readonly timeoutMs: number;
   readonly pollMs: number;
@@ -37,6 +40,7 @@ export interface ResolvedPostgresOptions {
 const KNOWN: FieldsOf<PostgresOptions> = {
   servers: true,
   schema: true,
+  createTables: true,
   maxConnections: true,
   timeoutMs: true,
   pollMs: true,
@@ -49,7 +53,10 @@ const KNOWN: FieldsOf<PostgresOptions> = {
  */
 export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgresOptions {
   requireKnownFields(options, KNOWN, 'options');
-  const { schema = 'lodestore', maxConnections = 8 } = options;
+  const { schema = 'lodestore', createTables = true, maxConnections = 8 } = options;
+  if (typeof createTables !== 'boolean') {
+    throw new TypeError('options.createTables must be a boolean');
+  }
   if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,40}$/.test(schema)) {
     throw new RangeError("options.schema must be a name of lower-case letters, digits and '_'");
   }
@@ -65,6 +72,7 @@ export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgr
   return {
     servers,
     schema,
+    createTables,
     maxConnections,
     timeoutMs: checkMilliseconds(options.timeoutMs, 'timeoutMs', 2000),
     pollMs: checkMilliseconds(options.pollMs, 'pollMs', 100),

@@ -6,7 +6,12 @@ import { UsageError } from '../output/command-errors.ts';
 /** An engine address from the command line. */
 export interface EngineAddress {
   readonly kind: 'etcd' | 'nats' | 'postgres';
-  readonly connect: () => Promise<ReplicationEngine>;
+  /** With `createTables: false`, creates nothing in the engine. */
+  readonly connect: (options?: ConnectOptions) => Promise<ReplicationEngine>;
+}
+
+interface ConnectOptions {
+  readonly createTables: boolean;
 }
 
 const FORMS =
@@ -24,7 +29,7 @@ export function parseEngine(text: string): EngineAddress {
   if (match === null && !isPostgres) throw new InvalidArgumentError(`Expected ${FORMS}.`);
   if (isPostgres) {
     const servers = text.split(/,(?=postgres)/);
-    return { kind: 'postgres', connect: () => connectPostgres(servers) };
+    return { kind: 'postgres', connect: (options) => connectPostgres({ servers, ...options }) };
   }
   const [, scheme = '', user, password, hosts = '', path = '/'] = match!;
   const login =
@@ -72,12 +77,14 @@ async function connectNats(options: {
   return await loaded.NatsEngine.connect(options);
 }
 
-async function connectPostgres(servers: readonly string[]): Promise<ReplicationEngine> {
+async function connectPostgres(
+  options: { readonly servers: readonly string[] } & Partial<ConnectOptions>,
+): Promise<ReplicationEngine> {
   const loaded = await loadedOrExplained(
     () => import('../../adapters/postgres/postgres-engine.ts'),
     'pg',
   );
-  return await loaded.PostgresEngine.connect({ servers });
+  return await loaded.PostgresEngine.connect(options);
 }
 
 /** Explains the error if an optional package is missing. */

@@ -1,8 +1,10 @@
+import type { ReplicationEngine } from '../../adapters/engine.ts';
 import { StoreError, systemCode } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { Checkpoints } from '../../replicated/checkpoint/checkpoints.ts';
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import type { LogBounds } from '../../replicated/log/shared-log.ts';
+import type { ReadableLog } from '../../replicated/node/node-examination.ts';
 import type { CommandContext } from '../output/command-context.ts';
 import type { EngineAddress } from './engine-address.ts';
 
@@ -27,17 +29,50 @@ export async function viewLog(
   context: CommandContext,
   options: ReplicateOptions,
 ): Promise<LogView> {
-  const engine = await options.engine.connect();
-  try {
-    const log = await engine.log(options.log);
+  return lookAt(options, async (log, { description }) => {
     const { first, last } = await log.bounds({ signal: context.signal });
     const checkpoints = await listedCheckpoints(context, options.checkpoints);
-    const { description } = engine;
     const entries = last - first + 1n;
     return { engine: description, log: options.log, first, last, entries, checkpoints };
+  });
+}
+
+/** Runs `look` with the log, which is empty if the engine does not have it. Creates nothing. */
+export async function lookAt<T>(
+  { engine, log: name }: ReplicateOptions,
+  look: (log: ReadableLog, engine: ReplicationEngine) => Promise<T>,
+): Promise<T> {
+  const connected = await engine.connect({ createTables: false });
+  try {
+    return await look(await existingLog(connected, name), connected);
   } finally {
-    await engine.close();
+    await connected.close();
   }
+}
+
+async function existingLog(engine: ReplicationEngine, name: string): Promise<ReadableLog> {
+  try {
+    return await engine.log(name, { create: false });
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'LODESTORE_NOT_FOUND') return NO_LOG;
+    throw error;
+  }
+}
+
+const NO_LOG: ReadableLog = {
+  bounds: () => Promise.resolve({ first: 1n, last: 0n }),
+  read: (_from, { signal } = {}) => ({
+    [Symbol.asyncIterator]: () => ({ next: () => untilAborted(signal) }),
+  }),
+};
+
+/** Rejects with the reason of the signal. */
+function untilAborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = (): void => reject(signal?.reason as Error);
+    if (signal?.aborted === true) end();
+    else signal?.addEventListener('abort', end, { once: true });
+  });
 }
 
 async function listedCheckpoints(

@@ -4,7 +4,7 @@ import { EXIT_DAMAGE, EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { examineNode, type NodeStanding } from '../../replicated/node/node-examination.ts';
-import { viewLog, type LogView, type ReplicateOptions } from './log-view.ts';
+import { lookAt, viewLog, type LogView, type ReplicateOptions } from './log-view.ts';
 
 /** A longer log should have been trimmed. */
 const MANY_ENTRIES = 100_000n;
@@ -24,7 +24,8 @@ export async function replicateDoctor(
   // The node before the log, which grows meanwhile.
   const standing = await standingOf(context, options);
   const view = await viewLog(context, options);
-  const findings = [...(await ofEngine(options)), ...ofLog(view)];
+  const ofEngine = await lookAt(options, (_, engine) => engine.examine(options.log));
+  const findings = [...ofEngine, ...ofLog(view)];
   if (standing !== undefined) findings.push(ofNode(standing, view));
   const { out } = context;
   if (options.json === true) out.line(toJson({ findings }, 2));
@@ -39,26 +40,15 @@ export async function replicateDoctor(
 
 async function standingOf(
   { fs, signal }: CommandContext,
-  { engine, log: name, node }: DoctorOptions,
+  options: DoctorOptions,
 ): Promise<NodeStanding | 'damaged' | undefined> {
+  const { node } = options;
   if (node === undefined) return undefined;
-  const connected = await engine.connect();
   try {
-    return await examineNode(fs, node, await connected.log(name), { signal });
+    return await lookAt(options, (log) => examineNode(fs, node, log, { signal }));
   } catch (error) {
     if (error instanceof CorruptionError) return 'damaged';
     throw error;
-  } finally {
-    await connected.close();
-  }
-}
-
-async function ofEngine({ engine }: ReplicateOptions): Promise<readonly EngineFinding[]> {
-  const connected = await engine.connect();
-  try {
-    return await connected.examine();
-  } finally {
-    await connected.close();
   }
 }
 
@@ -90,7 +80,7 @@ export function ofNode(
     }
     case 'differs': {
       const text = `${standing.reason}; the engine has lost entries that it had acknowledged, and another node has continued the log`;
-      const remedy = `save a copy of it, which has batches up to ${standing.sequence}; empty the directory, and it is filled from the checkpoints and the log`;
+      const remedy = `if a repair of this node was interrupted, run it again; else save a copy of it, which has batches up to ${standing.sequence}; empty the directory, and it is filled from the checkpoints and the log`;
       return { check, state: 'unfit', text, remedy };
     }
   }
@@ -114,18 +104,24 @@ function ofTrimmed(
   return { check, state: 'unfit', text: `${text}: no checkpoint reaches it`, remedy };
 }
 
-/** Checks that the log is trimmed, and that a new node can be built. */
-export function ofLog({ first, last, entries, checkpoints }: LogView): EngineFinding[] {
-  const length: EngineFinding =
-    entries > MANY_ENTRIES
-      ? {
-          check: 'log',
-          state: 'warning',
-          text: `the log holds ${entries} entries`,
-          remedy: 'write checkpoints more often: the primary then trims the log',
-        }
-      : { check: 'log', state: 'good', text: `the log holds ${entries} entries, up to ${last}` };
-  return [length, ...ofCheckpoints(first, last, checkpoints)];
+/** Checks that the log is there and trimmed, and that a new node can be built. */
+export function ofLog(view: LogView): EngineFinding[] {
+  const { first, last, checkpoints } = view;
+  return [ofLength(view), ...ofCheckpoints(first, last, checkpoints)];
+}
+
+function ofLength({ log, last, entries }: LogView): EngineFinding {
+  const check = 'log';
+  if (entries === 0n) {
+    const text = `the log ${log} is empty, or is not there`;
+    const remedy = 'check its name, unless no node has been the primary yet';
+    return { check, state: 'warning', text, remedy };
+  }
+  if (entries > MANY_ENTRIES) {
+    const remedy = 'write checkpoints more often: the primary then trims the log';
+    return { check, state: 'warning', text: `the log holds ${entries} entries`, remedy };
+  }
+  return { check, state: 'good', text: `the log holds ${entries} entries, up to ${last}` };
 }
 
 function ofCheckpoints(

@@ -40,6 +40,9 @@ interface Directory {
   readonly sequence: bigint;
 }
 
+/** The calls of a log that change nothing. */
+export type ReadableLog = Pick<SharedLog, 'bounds' | 'read'>;
+
 const PATIENCE_MS = 5_000;
 
 /**
@@ -50,7 +53,7 @@ const PATIENCE_MS = 5_000;
 export async function examineNode(
   fs: FileSystem,
   directory: string,
-  log: SharedLog,
+  log: ReadableLog,
   { signal, patienceMs = PATIENCE_MS }: NodeExaminationOptions,
 ): Promise<NodeStanding> {
   const found = await readNode(fs, directory);
@@ -86,7 +89,7 @@ export async function isStoreOfNode(fs: FileSystem, path: string): Promise<boole
 class Missing extends Error {}
 
 async function readNode(fs: FileSystem, directory: string): Promise<Directory | undefined> {
-  const path = await new Generations(fs, directory).find();
+  const path = await new Generations(fs, directory).newest();
   const saved = path === undefined ? undefined : await readPosition(fs, path);
   if (path === undefined || saved === undefined) return undefined;
   const trail = new LogTrail(fs, storePath(path), saved.place.sequence);
@@ -109,7 +112,7 @@ async function* groupsOf(trail: LogTrail): AsyncGenerator<LogGroup> {
 /** Resolves when everything in the directory has been found in the log. */
 async function compare(
   { saved, groups, sequence }: Directory,
-  log: SharedLog,
+  log: ReadableLog,
   signal: AbortSignal,
 ): Promise<void> {
   const { place } = saved;
@@ -134,7 +137,7 @@ async function compare(
 async function hasPlace(
   place: LogPlace,
   sequence: bigint,
-  log: SharedLog,
+  log: ReadableLog,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { position, checksum } = place;
