@@ -16,7 +16,7 @@ export class ClusterClient {
 
   /**
    * Repeats a batch of puts until it is acknowledged. Applying the same puts twice is harmless.
-   * Returns undefined if `isOver` becomes true first.
+   * Returns undefined if `isOver` becomes true first. Rejects if the batch is refused as wrong.
    * @param {number} shard
    * @param {[key: string, value: string, data: string][]} puts
    * @param {() => boolean} isOver
@@ -31,6 +31,7 @@ export class ClusterClient {
         this.#primaries.set(shard, address ?? '');
         return answer.sequence;
       }
+      if (answer?.wrong !== undefined) throw new Error(answer.wrong);
       this.retries++;
       const isNew = answer?.primary !== undefined && answer.primary !== address;
       if (isNew) this.#primaries.set(shard, answer.primary ?? '');
@@ -43,13 +44,14 @@ export class ClusterClient {
   /**
    * @param {string} url
    * @param {string} body
-   * @returns {Promise<{ sequence?: string, primary?: string } | undefined>}
+   * @returns {Promise<{ sequence?: string, primary?: string, wrong?: string } | undefined>}
    */
   async #post(url, body) {
     try {
       const signal = AbortSignal.timeout(7000);
       const response = await fetch(url, { method: 'POST', body, signal });
-      return /** @type {{ sequence?: string }} */ (await response.json());
+      const answer = /** @type {{ sequence?: string, error?: string }} */ (await response.json());
+      return response.status === 400 ? { wrong: answer.error ?? 'the request is wrong' } : answer;
     } catch {
       return undefined;
     }

@@ -50,7 +50,7 @@ export class Cluster {
     const peers = list.map(({ address, peer }) => `http://${address}:${peer}`);
     const members = peers.map((peer, i) => `e${i}=${peer}`).join(',');
     this.engines = list.map((_, i) => {
-      mkdirSync(join(directory, `etcd-${i}`));
+      mkdirSync(join(directory, `etcd-${i}`), { recursive: true });
       const [client, peer] = [clients[i] ?? '', peers[i] ?? ''];
       const args = ['--name', `e${i}`, '--data-dir', join(directory, `etcd-${i}`, 'data')];
       args.push('--listen-client-urls', client, '--advertise-client-urls', client);
@@ -60,7 +60,7 @@ export class Cluster {
       return new ServerProcess(hosts, i, etcd, args, join(directory, `etcd-${i}`, 'log'));
     });
     this.nodes = list.map(({ address, node }, i) => {
-      mkdirSync(join(directory, `node-${i}`));
+      mkdirSync(join(directory, `node-${i}`), { recursive: true });
       const settings = {
         directory: this.dataOf(i),
         checkpoints: join(directory, 'checkpoints'),
@@ -89,15 +89,17 @@ export class Cluster {
     rmSync(this.dataOf(i), { recursive: true, force: true });
   }
 
-  async start() {
+  /** @param {AbortSignal} [signal]  ends the wait */
+  async start(signal) {
     for (const engine of this.engines) engine.start();
     for (const node of this.nodes) node.start();
-    await this.untilServing();
+    await this.untilServing(signal);
   }
 
-  /** Waits until each shard has a primary. */
-  async untilServing() {
+  /** Waits until each shard has a primary. @param {AbortSignal} [signal]  ends the wait */
+  async untilServing(signal) {
     for (let i = 0; i < 600; i++) {
+      if (signal?.aborted === true) return;
       const all = (await Promise.all(this.addresses.map(statusOf))).filter(
         (it) => it !== undefined,
       );

@@ -49,15 +49,24 @@ const directory = mkdtempSync(join(tmpdir(), 'lodestore-cluster-'));
 const hosts = values.netns ? Hosts.inNamespaces(3) : await Hosts.onLoopback(3);
 const cluster = new Cluster(hosts, directory, { shards, etcd });
 let isGood = false;
-process.once('SIGINT', () => void cluster.stop().then(() => process.exit(130)));
+/** @type {Promise<void> | undefined} */
+let ending;
+process.once('SIGINT', () => void end().then(() => process.exit(130)));
 try {
   isGood = await run();
 } finally {
-  await cluster.stop();
-  if (values.keep) console.log(`data: ${directory}`);
-  else rmSync(directory, { recursive: true, force: true });
+  await end();
 }
 process.exit(isGood ? 0 : 1);
+
+/** Ends all processes and removes the data. */
+function end() {
+  ending ??= cluster.stop().then(() => {
+    if (values.keep) console.log(`data: ${directory}`);
+    else rmSync(directory, { recursive: true, force: true });
+  });
+  return ending;
+}
 
 async function run() {
   const { files } = await SourceTree.read(values.source, { maxFiles: 5000, maxBytes: 2 ** 40 });

@@ -1,5 +1,5 @@
 // @ts-check
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { once } from 'node:events';
@@ -18,11 +18,28 @@ if (etcd === undefined) {
 const isTemporary = values.data === undefined;
 const directory = resolve(values.data ?? mkdtempSync(join(tmpdir(), 'lodestore-cluster-')));
 mkdirSync(directory, { recursive: true });
-const hosts = await Hosts.onLoopback(3);
-const cluster = new Cluster(hosts, directory, { shards: Number(values.shards), etcd });
-const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+// Ports and shards of a cluster do not change.
+const saved = join(directory, 'cluster.json');
+const known = existsSync(saved) ? JSON.parse(readFileSync(saved, 'utf8')) : undefined;
+const hosts = known === undefined ? await Hosts.onLoopback(3) : new Hosts(known.hosts, undefined);
+const shards = known === undefined ? Number(values.shards) : known.shards;
+writeFileSync(saved, JSON.stringify({ hosts: hosts.list, shards }));
+const cluster = new Cluster(hosts, directory, { shards, etcd });
+const stopping = new AbortController();
+const { signal } = stopping;
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stopping.abort());
 try {
-  await cluster.start();
+  await cluster.start(signal);
+  if (!signal.aborted) {
+    greet();
+    await once(signal, 'abort');
+  }
+} finally {
+  await cluster.stop();
+  if (isTemporary) rmSync(directory, { recursive: true, force: true });
+}
+
+function greet() {
   console.log(`three servers of etcd and three lodestore nodes, with ${cluster.shards} shards`);
   for (const address of cluster.addresses) console.log(`  ${address}/`);
   const [first] = cluster.addresses;
@@ -31,8 +48,4 @@ write: curl -X PUT '${first}/keys/42?value=7' -d hello   (421: the answer names 
 read:  curl '${first}/keys/42'
 data:  ${directory}
 stop:  Ctrl-C`);
-  await stopped;
-} finally {
-  await cluster.stop();
-  if (isTemporary) rmSync(directory, { recursive: true, force: true });
 }

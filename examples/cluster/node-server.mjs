@@ -96,15 +96,32 @@ class NodeServer {
       return send(response, 200, { sequence: String(sequence) });
     }
     if (kind === 'hash') {
-      const { hash, records } = await this.#store.shard(Number(name)).contentHash();
+      const { hash, records } = await this.#store.shard(this.#shardOf(name)).contentHash();
       return send(response, 200, { hash, records });
     }
     if (kind === 'moves') {
-      const { searchParams: given } = url;
-      await this.#store.move(Number(name), given.get('to') ?? '', given.get('from') ?? undefined);
+      await this.#move(this.#shardOf(name), url.searchParams);
       return send(response, 202, { shard: Number(name) });
     }
     return send(response, 404, { error: 'known paths: /status, /keys, /batches, /moves, /hash' });
+  }
+
+  /** @param {string} name */
+  #shardOf(name) {
+    const shard = Number(name);
+    if (/^\d+$/.test(name) && shard < this.#settings.shards) return shard;
+    throw new RangeError(`a shard is a number below ${this.#settings.shards}`);
+  }
+
+  /**
+   * @param {number} shard
+   * @param {URLSearchParams} given
+   */
+  async #move(shard, given) {
+    const { nodes } = this.#settings;
+    const [to, from] = [given.get('to') ?? '', given.get('from') ?? undefined];
+    if (!nodes.includes(to)) throw new RangeError(`to must be one of ${nodes.join(', ')}`);
+    await this.#store.move(shard, to, from);
   }
 
   /**

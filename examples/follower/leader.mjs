@@ -50,7 +50,15 @@ async function serve(store, socket, scratch, log) {
  */
 async function send(socket, message) {
   if (socket.destroyed) throw new Error('the connection is gone');
-  if (!socket.write(message)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+  if (socket.write(message)) return;
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  try {
+    await Promise.race([once(socket, 'drain', { signal }), once(socket, 'close', { signal })]);
+  } finally {
+    // Removes the listeners of the other event.
+    waiting.abort();
+  }
 }
 
 /**

@@ -1,7 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { serveChanges } from '../../examples/follower/leader.mjs';
+import { KIND, messageOf, messagesOf, positionBody } from '../../examples/follower/wire.mjs';
+import { MetadataStore } from '../../src/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../examples/follower/main.mjs', import.meta.url));
@@ -38,4 +42,31 @@ test('leader and follower are killed at random and have equal contents in the en
 
 test('wrong usage is refused', async () => {
   expect(await demonstrate('--kills', 'many')).toMatchObject({ code: 2, out: '' });
+});
+
+test('a connection collects no listeners while it waits for the network', async () => {
+  const store = await MetadataStore.open(await temporaryDirectory());
+  onTestFinished(() => store.close());
+  // Larger than the buffer of a socket, so that each write waits.
+  const data = crypto.getRandomValues(new Uint8Array(60_000));
+  for (let key = 1; key <= 30; key++) await store.put(key, key, data);
+  const server = serveChanges(store, 'not used', () => undefined);
+  let served: Socket | undefined;
+  server.on('connection', (socket: Socket) => {
+    served = socket;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  const follower = createConnection((server.address() as AddressInfo).port, '127.0.0.1');
+  onTestFinished(() => void follower.destroy());
+  follower.write(messageOf(KIND.follow, positionBody(0n)));
+  let received = 0;
+  for await (const messages of messagesOf(follower)) {
+    received += messages.length;
+    if (received < 30) continue;
+    expect(served?.listenerCount('close')).toBeLessThan(10);
+    break;
+  }
+  expect(received).toBe(30);
 });
