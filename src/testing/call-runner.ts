@@ -117,7 +117,7 @@ export class CallRunner {
   #finish<T>({ record, end }: Started<T>): T {
     record.endTick = ++this.#disk.tick;
     try {
-      this.#requirePower(record.kind, record.path);
+      this.requirePower(record.kind, record.path);
       const result = end(record.endTick);
       record.outcome = 'ok';
       return result;
@@ -128,7 +128,7 @@ export class CallRunner {
   }
 
   #decide(kind: CallKind, path: string): Fault | undefined {
-    this.#requirePower(kind, path);
+    this.requirePower(kind, path);
     if (!this.isWritable && CHANGING.has(kind)) throw systemError('EROFS', kind, path);
     return this.faults.decide(kind, path);
   }
@@ -144,7 +144,8 @@ export class CallRunner {
     };
   }
 
-  #requirePower(kind: CallKind, path: string): void {
+  /** For calls that have no turn of their own. */
+  requirePower(kind: CallKind, path: string): void {
     if (this.#power === 'off') throw systemError('EIO', kind, path);
   }
 }

@@ -169,6 +169,7 @@ class Handle {
   }
 
   readUntraced(target: Uint8Array, position: number): number {
+    this.calls.requirePower('read', this.path);
     const fault = this.calls.faults.decide('read', this.path);
     if (fault !== undefined) throw systemError(fault.error, 'read', this.path);
     if (this.#state === 'closed') throw systemError('EBADF', 'read', this.path);
@@ -258,6 +259,7 @@ class Handle {
   }
 
   look(): OpenFileStat {
+    this.calls.requirePower('stat', this.path);
     if (this.#state === 'closed') throw systemError('EBADF', 'stat', this.path);
     const { live, linkCount } = this.#file;
     return { sizeBytes: live.sizeBytes, linkCount, isNamed: this.#host.isNamed(this.#openedBy) };
