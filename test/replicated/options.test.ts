@@ -7,6 +7,7 @@ import {
   MemoryCheckpoints,
   openReplicaOn,
   openShardsOn,
+  repairReplicaOn,
   SimulatedLog,
   SimulatedShardMap,
 } from '../../src/testing/index.ts';
@@ -26,6 +27,18 @@ test('a part of a replicated store that is none is named before a file is made',
     await expect(opening, message).rejects.toThrow(new TypeError(message));
   }
   await expect(fs.stat('/replica')).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('wrong options close the log and the checkpoint store that came with them', async () => {
+  const closed: string[] = [];
+  const log = new SimulatedLog({ seed: 1 }).connect();
+  log.close = () => Promise.reject(new Error(`log ${closed.push('log')}`));
+  const checkpoints = new MemoryCheckpoints();
+  checkpoints.close = async () => void closed.push('checkpoints');
+  const options = { log, checkpoints, pollMs: 0 };
+  await expect(openReplicaOn(fs, '/replica', options, { seed: 1 })).rejects.toThrow(RangeError);
+  await expect(repairReplicaOn(fs, '/replica', options, { seed: 1 })).rejects.toThrow(RangeError);
+  expect(closed).toEqual(['log', 'checkpoints', 'log', 'checkpoints']);
 });
 
 test('a part of a sharded store that is none is named before a file is made', async () => {

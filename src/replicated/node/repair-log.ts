@@ -17,7 +17,7 @@ import { writePosition } from './position-file.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import { ReplicaFiles } from './replica-files.ts';
 import {
-  resolveReplicated,
+  resolveOrClose,
   type ReplicatedOptions,
   type ResolvedReplicatedOptions,
 } from './replicated-options.ts';
@@ -225,7 +225,7 @@ export async function repairReplicaIn(
   directory: string | URL,
   given: ReplicatedOptions,
 ): Promise<RepairReport> {
-  const options = resolveReplicated(given);
+  const options = await resolveOrClose(given);
   const { log, checkpoints, store: storeOptions } = options;
   if (checkpoints === undefined) throw new TypeError('options.checkpoints must be given');
   const path = resolve(pathOf(directory, 'directory'));

@@ -27,10 +27,10 @@ export type ReplicaStoreOptions = Pick<
 
 /** Options of `ReplicatedStore.open`. */
 export interface ReplicatedOptions extends ReplicaStoreOptions {
-  /** The shared log of this store. Closed with the store. */
+  /** The shared log of this store. Closed with the store, and if the open fails. */
   readonly log: SharedLog;
   /**
-   * The checkpoint store. Closed with the store. Without it, the log cannot be trimmed, and a node
+   * The checkpoint store. Closed as the log is. Without it, the log cannot be trimmed, and a node
    * behind the start of the log cannot be rebuilt.
    */
   readonly checkpoints?: CheckpointStore | undefined;
@@ -148,6 +148,24 @@ export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicate
     signal,
     store: { ...(local as OpenOptions), durability: { syncEveryMs } },
   };
+}
+
+/** As `resolveReplicated`. Closes the log and the checkpoint store, as any failed open does. */
+export async function resolveOrClose(
+  options: ReplicatedOptions,
+): Promise<ResolvedReplicatedOptions> {
+  try {
+    return resolveReplicated(options);
+  } catch (error) {
+    const { log, checkpoints } = Object(options) as Partial<ReplicatedOptions>;
+    // Either may be something else, which cannot be closed.
+    for (const one of [log, checkpoints]) {
+      await Promise.resolve(one)
+        .then((it) => it?.close())
+        .catch(() => undefined);
+    }
+    throw error;
+  }
 }
 
 const OWN_FIELDS = [

@@ -18,6 +18,7 @@ import type { Update } from '../../store/batch/updates.ts';
 import { WriteBatch } from '../../store/batch/write-batch.ts';
 import type { Change } from '../../store/changes/change.ts';
 import type { ChangesOptions } from '../../store/changes/feed-set.ts';
+import { LastingFeed } from '../../store/changes/lasting-feed.ts';
 import type { MetadataStore } from '../../store/metadata-store.ts';
 import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
@@ -37,7 +38,7 @@ import { PASSED_ON } from './passed-on.ts';
 import type { OpenReplica } from './open-replica.ts';
 import { MACHINE_ENVIRONMENT, type ReplicaEnvironment } from './replica-environment.ts';
 import {
-  resolveReplicated,
+  resolveOrClose,
   type ReplicatedOptions,
   type ResolvedReplicatedOptions,
 } from './replicated-options.ts';
@@ -74,7 +75,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     promoteWithin = (store, signal, limits) => store.#node.promote(signal, limits);
     openReplicatedIn = async (environment, directory, options) => {
       const path = resolve(pathOf(directory, 'directory'));
-      const store = new ReplicatedStore(environment, path, resolveReplicated(options));
+      const store = new ReplicatedStore(environment, path, await resolveOrClose(options));
       try {
         await store.#start();
         return store;
@@ -336,9 +337,10 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     return this.#store.backup(target, options);
   }
 
-  /** As `MetadataStore.changes`, with the sequences of all nodes. Ends when the node is rebuilt. */
+  /** As `MetadataStore.changes`, also after a rebuild. All nodes have the same sequence numbers. */
   changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> & AsyncDisposable {
-    return this.#store.changes(options);
+    this.#requireOpen();
+    return new LastingFeed(options, () => (this.#closing === undefined ? this.#store : undefined));
   }
 
   /** As `MetadataStore.warmed`. */
