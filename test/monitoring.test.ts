@@ -322,10 +322,15 @@ describe('every alert fires when it should, alone, and not before', () => {
   });
 
   describe('of a replicated store', () => {
-    const open = async (log: SimulatedLog, seed: number, checkpoints = new MemoryCheckpoints()) => {
+    const open = async (
+      log: SimulatedLog,
+      seed: number,
+      checkpoints = new MemoryCheckpoints(),
+      checkpointEveryMs = 0,
+    ) => {
       const connection = log.connect();
       const options = { log: connection, checkpoints: checkpoints.connect(), pollMs: 1 };
-      const own = { lostAfterMs: 20, checkpointEveryMs: 0 };
+      const own = { lostAfterMs: 20, checkpointEveryMs };
       const fs = new CrashFs({ trace: false });
       const store = await openReplicaOn(fs, '/node', { ...options, ...own }, { seed });
       onTestFinished(() => store.close());
@@ -393,19 +398,24 @@ describe('every alert fires when it should, alone, and not before', () => {
       expect(monitor.firing()).toEqual(['LodestoreCheckpointOld']);
     });
 
-    test('checkpoints that fail', async () => {
-      const connection = new MemoryCheckpoints();
+    test('a checkpoint store that has not worked since the open', async () => {
       const checkpoints = new MemoryCheckpoints();
-      checkpoints.connect = () => connection;
-      const { store, monitor } = await open(new SimulatedLog(), 5, checkpoints);
+      const away = checkpoints.connect();
+      checkpoints.connect = () => away;
+      const { store, monitor } = await open(new SimulatedLog(), 5, checkpoints, 1);
+      await monitor.scrape();
+      expect(monitor.firing()).toEqual([]);
+      away.list = () => {
+        throw new CheckpointStoreError('unavailable', 'there is no such bucket');
+      };
       await store.promote();
+      await expect(store.trim()).rejects.toThrow('no such bucket');
+      // The schedule, too.
+      await expect.poll(() => store.stats().replica.checkpoints.failed).toBeGreaterThan(2);
       await monitor.scrape();
-      connection.put = () => Promise.reject(new CheckpointStoreError('unavailable', 'no bucket'));
-      for (let attempt = 0; attempt < 3; attempt++) {
-        await expect(store.checkpoint()).rejects.toThrow('no bucket');
-      }
-      await monitor.scrape();
-      expect(monitor.firing()).toEqual(['LodestoreCheckpointsFailing']);
+      expect(monitor.firing()).toContain('LodestoreCheckpointsFailing');
+      await monitor.scrapeFor(7_400);
+      expect(monitor.firing()).toContain('LodestoreCheckpointOld');
     });
   });
 

@@ -245,11 +245,23 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     replace: '',
     test: 'test/replicated/rebuild.test.ts',
   },
+  'a directory filled without its lock': {
+    file: FILES,
+    find: '    await this.#lock();\n',
+    replace: '    if (signal.aborted) await this.#lock();\n',
+    test: 'test/replicated/rebuild.test.ts',
+  },
   'unfinished generations kept': {
     file: 'src/replicated/node/generations.ts',
     find: '      if (!isKept) await this.remove(path).catch(() => undefined);',
     replace: '      if (!isKept && number < 0) await this.remove(path);',
     test: 'test/replicated/rebuild.test.ts',
+  },
+  'checkpoints of another log removed': {
+    file: 'src/replicated/checkpoint/checkpoints.ts',
+    find: '      if (!equalBytes(found, logId)) throw ofOtherLog(name);',
+    replace: '      if (found.length !== logId.length) throw ofOtherLog(name);',
+    test: 'test/replicated/checkpoints.test.ts',
   },
   'objects of another node removed when no checkpoint uses them': {
     file: 'src/replicated/checkpoint/object-owners.ts',

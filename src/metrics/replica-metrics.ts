@@ -112,9 +112,9 @@ export const REPLICA_METRICS: readonly ScalarMetric[] = [
       telemetryName: 'replica.checkpoint.timestamp',
       instrument: 'gauge',
       unit: 's',
-      help: 'Unix time at which the node wrote the newest checkpoint, or first saw it. Absent before the first.',
+      help: 'Unix time at which the node wrote the newest checkpoint, or first saw it; before the first, at which it was opened. Absent without a checkpoint store.',
     },
-    ({ checkpoints: { newestSeenAtMs } }) => newestSeenAtMs && newestSeenAtMs / 1_000,
+    ({ checkpoints: { unchangedSinceMs } }) => unchangedSinceMs && unchangedSinceMs / 1_000,
   ),
   ofReplica(
     {

@@ -58,6 +58,10 @@ function replicaEnvironment(
     fileSystem,
     clock: timer === undefined ? MACHINE_CLOCK : clockOf(timer),
     randomBytes: (lengthBytes) => Uint8Array.from({ length: lengthBytes }, () => random.below(256)),
+    owner: async () => {
+      const identity = await simulated.identity();
+      return { ...identity, nonce: 'simulated', openedAtMs: 0, epoch: undefined };
+    },
     openStore: (path, storeOptions, gate) => openStoreIn(environment, path, storeOptions, gate),
   };
 }

@@ -16,6 +16,7 @@ import { CrashFs, MemoryCheckpoints } from '../../src/testing/index.ts';
 const { signal } = new AbortController();
 const HOUR_MS = 3_600_000;
 const PLACE = { logId: new Uint8Array(16), position: 7n, sequence: 6n, epoch: 1n, checksum: 5 };
+const OTHER_LOG = { name: 'CheckpointStoreError', reason: 'other-log' };
 const DAMAGED = { name: 'CheckpointStoreError', reason: 'damaged' };
 
 let nonces = 0;
@@ -24,6 +25,7 @@ let nonces = 0;
 class Writer {
   readonly checkpoints: Checkpoints;
   readonly nodeId: Uint8Array;
+  logId: Uint8Array = PLACE.logId;
   readonly #fs: CrashFs = new CrashFs();
   #writes = 0;
 
@@ -38,14 +40,14 @@ class Writer {
     const file = await this.#fs.open(`${directory}/data`, 'wx');
     await writeFully(file, Buffer.from(text), 0);
     await file.close();
-    const { nodeId } = this;
+    const { nodeId, logId } = this;
     const writer = { nodeId, nonce: Uint8Array.of(0, 0, 0, ++nonces) };
-    const place = { ...PLACE, position };
+    const place = { ...PLACE, logId, position };
     return this.checkpoints.write(directory, ['data'], place, writer, signal);
   }
 
   removeOld(): Promise<void> {
-    return this.checkpoints.removeOld(this.nodeId, signal);
+    return this.checkpoints.removeOld(this.nodeId, this.logId, signal);
   }
 
   /** The content of the newest checkpoint. */
@@ -153,6 +155,66 @@ test('a checkpoint whose objects are removed during its upload is not listed', a
   await expect(writing).rejects.toMatchObject({ reason: 'unavailable' });
   const listed = await new Writer(store, 2).checkpoints.list(signal);
   expect(listed.map(({ position }) => position)).toEqual([1n]);
+});
+
+test('checkpoints of another log are refused, and nothing of it is removed', async () => {
+  const store = new MemoryCheckpoints();
+  const [node, stranger] = [new Writer(store, 1), new Writer(store, 2)];
+  stranger.logId = new Uint8Array(16).fill(7);
+  for (const position of [7n, 8n, 9n]) await node.write(position, `at ${position}`);
+  const before = [...store.objects.keys()];
+  // With a higher position than all others, and with a lower one.
+  for (const position of [10n, 1n]) {
+    await expect(stranger.write(position, 'other')).rejects.toMatchObject(OTHER_LOG);
+  }
+  await expect(stranger.removeOld()).rejects.toMatchObject(OTHER_LOG);
+  expect([...store.objects.keys()]).toEqual(before);
+});
+
+test.for([1n, 99n])('checkpoints of two logs, one at %d, are all kept', async (position) => {
+  const [store, other] = [new MemoryCheckpoints(), new MemoryCheckpoints()];
+  const [node, stranger] = [new Writer(store, 1), new Writer(other, 2)];
+  stranger.logId = new Uint8Array(16).fill(7);
+  for (const own of [7n, 8n, 9n]) await node.write(own, `at ${own}`);
+  await stranger.write(position, 'other');
+  for (const [name, bytes] of other.objects) store.objects.set(name, bytes);
+  const before = [...store.objects.keys()];
+  await expect(node.removeOld()).rejects.toMatchObject(OTHER_LOG);
+  await expect(node.checkpoints.listOf(node.logId, signal)).rejects.toMatchObject(OTHER_LOG);
+  expect([...store.objects.keys()]).toEqual(before);
+});
+
+test('a damaged manifest holds up nothing, and is removed behind two good ones', async () => {
+  const store = new MemoryCheckpoints();
+  const node = new Writer(store, 1);
+  for (const position of [9n, 99n]) {
+    const { name } = await node.write(position, `at ${position}`);
+    store.objects.set(name, Buffer.from('damaged'));
+  }
+  const positions = async (): Promise<bigint[]> =>
+    (await node.checkpoints.list(signal)).map(({ position }) => position);
+  await node.write(10n, 'ten');
+  await node.removeOld();
+  expect(await positions()).toEqual([99n, 10n, 9n]);
+  for (const position of [11n, 12n]) await node.write(position, `at ${position}`);
+  const objects = store.objects.size;
+  await node.removeOld();
+  expect(await positions()).toEqual([99n, 12n, 11n]);
+  // The objects of the damaged one may be in use.
+  expect(store.objects.size).toBe(objects - 2);
+  const good = await node.checkpoints.listOf(node.logId, signal);
+  expect(good.map(({ position }) => position)).toEqual([12n, 11n]);
+});
+
+test('checkpoints in a newer format keep their objects', async () => {
+  const store = new MemoryCheckpoints();
+  const node = new Writer(store, 1);
+  await node.write(6n, 'six');
+  const bytes = Buffer.from('{"format":2}');
+  store.objects.set(`checkpoints/${'7'.padStart(20, '0')}-${sha256Hex(bytes)}`, bytes);
+  const before = [...store.objects.keys()];
+  await expect(node.removeOld()).rejects.toThrow(/has format 2/);
+  expect([...store.objects.keys()]).toEqual(before);
 });
 
 const FILE = {

@@ -148,33 +148,112 @@ test('a checkpoint that is replaced during its download is not missed', async ()
   expect(store.has(6n)).toBe(true);
 });
 
-test('a directory that is being filled is not opened again', async () => {
+test('a directory that is being filled is refused to all others', async () => {
   const { log, checkpoints } = await trimPast();
-  const disk = new CrashFs();
-  const { promise, resolve } = deferred<void>();
-  const slow = checkpoints.connect();
-  let isHeld = false;
-  slow.get = async function* (name) {
-    if (name.startsWith('objects/')) {
-      isHeld = true;
-      await promise;
-    }
+  const fs = new CrashFs();
+  const held = checkpoints.connect();
+  const [began, goOn] = [deferred<void>(), deferred<void>()];
+  held.get = async function* (name) {
+    began.resolve();
+    await goOn.promise;
     yield* checkpoints.get(name);
   };
-  const filling = openNode(log, disk, slow);
-  await expect.poll(() => isHeld).toBe(true);
-  const second = openNode(log, disk, checkpoints);
-  await expect(second).rejects.toMatchObject({ code: 'LODESTORE_LOCKED', path: '/node/node.lock' });
-  const options = { log: log.connect(), checkpoints, lostAfterMs: 50 };
-  const repairing = repairReplicaOn(disk, '/node', options, { seed: ++seed });
-  await expect(repairing).rejects.toMatchObject({ code: 'LODESTORE_LOCKED' });
-  resolve();
-  const store = await filling;
+  const opening = openNode(log, fs, held);
+  await began.promise;
+  const refused = { code: 'LODESTORE_LOCKED', owner: { pid: 1 } };
+  await expect(openNode(log, fs, checkpoints)).rejects.toMatchObject(refused);
+  const options = { log: log.connect(), checkpoints: checkpoints.connect() };
+  const repairing = repairReplicaOn(fs, '/node', options, { seed: ++seed });
+  await expect(repairing).rejects.toMatchObject(refused);
+  goOn.resolve();
+  const store = await opening;
+  await store.reached(7n);
+  await store.close();
+  const again = await openNode(log, fs, checkpoints);
+  expect([...again.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+});
+
+test('a directory that cannot be opened is released', async () => {
+  const { log, checkpoints } = await trimPast();
+  const failing = checkpoints.connect();
+  failing.list = () => {
+    throw new Error('the bucket is away');
+  };
+  const fs = new CrashFs();
+  await expect(openNode(log, fs, failing)).rejects.toThrow('the bucket is away');
+  expect((await openNode(log, fs, checkpoints)).role).toBe('replica');
+});
+
+test('checkpoints of another log are neither restored nor written beside', async () => {
+  const { checkpoints } = await trimPast();
+  const [other, fs] = [new SimulatedLog(), new CrashFs()];
+  const first = await openNode(other, fs);
+  await first.promote();
+  await first.put(1n, 1n);
+  await first.close();
+  const refused = { name: 'CheckpointStoreError', reason: 'other-log' };
+  await expect(openNode(other, new CrashFs(), checkpoints)).rejects.toMatchObject(refused);
+  const before = [...checkpoints.objects.keys()];
+  const primary = await openNode(other, fs, checkpoints.connect());
+  await primary.promote();
+  await expect(primary.checkpoint()).rejects.toMatchObject(refused);
+  await expect(primary.trim()).rejects.toMatchObject(refused);
+  expect([...checkpoints.objects.keys()]).toEqual(before);
+  expect(other.bounds.first).toBe(1n);
+});
+
+const POSITION = '/node/generation-1/position';
+
+test('a damaged store is kept if neither a checkpoint nor the log can replace it', async () => {
+  const { log, behind } = await trimPast();
+  behind.damage(POSITION, 40, Uint8Array.of(0xff));
+  const damaged = { name: 'CorruptionError', path: POSITION };
+  await expect(openNode(log, behind)).rejects.toMatchObject(damaged);
+  await expect(openNode(log, behind, new MemoryCheckpoints())).rejects.toMatchObject(damaged);
+  await expect(openNode(new SimulatedLog(), behind)).rejects.toMatchObject(damaged);
+  expect(generationsOf(behind)).toEqual(['generation-1']);
+});
+
+test('a damaged store is replaced by a log that was never trimmed, when it can be reached', async () => {
+  const [log, fs] = [new SimulatedLog(), new CrashFs()];
+  const first = await openNode(log, fs);
+  await first.promote();
+  for (const key of [1n, 2n]) await first.put(key, 1n);
+  await first.close();
+  fs.damage(POSITION, 40, Uint8Array.of(0xff));
+  const connection = log.connect();
+  connection.cut();
+  const asked = deferred<void>();
+  const bounds = connection.bounds.bind(connection);
+  connection.bounds = (call) => {
+    asked.resolve();
+    return bounds(call);
+  };
+  const options = { log: connection, lostAfterMs: 50 };
+  const opening = openReplicaOn(fs, '/node', options, { seed: ++seed });
+  await asked.promise;
+  connection.heal();
+  const store = await opening;
+  opened.push(store);
+  await store.reached(3n);
+  expect([...store.keys()]).toEqual([1n, 2n]);
+  expect(generationsOf(fs)).toEqual(['generation-2']);
+});
+
+test('a checkpoint whose files end elsewhere is damaged, and the one before it is restored', async () => {
+  const { log, behind, checkpoints } = await trimPast();
+  const { objects } = checkpoints;
+  const [newest] = [...objects.keys()]
+    .filter((name) => name.startsWith('checkpoints/'))
+    .sort()
+    .reverse();
+  const { place, files } = decodeManifestObject(newest!, objects.get(newest!)!);
+  const wrong = encodeManifestObject({ place: { ...place, sequence: place.sequence + 1n }, files });
+  objects.delete(newest!);
+  objects.set(wrong.name, wrong.bytes);
+  const store = await openNode(log, behind, checkpoints);
   await store.reached(7n);
   expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
-  await store.close();
-  const again = await openNode(log, disk, checkpoints);
-  expect(again.has(6n)).toBe(true);
 });
 
 test('a repair does not take nothing for the batches of a damaged directory', async () => {

@@ -45,6 +45,7 @@ test('the places of groups are kept for the backup of a checkpoint, not for its 
     environment: { ...MACHINE_ENVIRONMENT, fileSystem: fs },
     directory: '/node',
     storeOptions: {},
+    log: new SimulatedLog().connect(),
     checkpoints: new Checkpoints(store, fs),
   });
   const written = await files.checkpoint(replica as unknown as OpenReplica, signal);
@@ -69,7 +70,7 @@ test('a log does not share a checkpoint store with another', async () => {
   const before = [...store.objects.keys()];
   await node.promote();
   await node.put(1n, 1n);
-  await expect(node.checkpoint()).rejects.toThrow(/is of another log: give each log/);
+  await expect(node.checkpoint()).rejects.toThrow(/of another log: each log needs a/);
   await expect(node.trim()).rejects.toMatchObject({ name: 'CheckpointStoreError' });
   expect([...store.objects.keys()]).toEqual(before);
   expect([other.bounds.first, node.stats().replica.checkpoints.written]).toEqual([1n, 0]);

@@ -81,14 +81,19 @@ interface RawManifest {
   readonly files: readonly CheckpointFile[];
 }
 
+/** True if the content is the one that was put under this name. */
+export function isIntactManifest(name: string, bytes: Uint8Array): boolean {
+  return MANIFEST_NAME.exec(name)?.[2] === sha256Hex(bytes);
+}
+
 /**
  * Decodes a manifest. Anyone who can write to the checkpoint store may have made it, so every value
  * is checked before it is used.
  * @throws CheckpointStoreError `damaged`
  */
 export function decodeManifestObject(name: string, bytes: Uint8Array): CheckpointManifest {
-  const [, position, sum] = MANIFEST_NAME.exec(name) ?? [];
-  if (position === undefined || sum !== sha256Hex(bytes)) {
+  const [, position] = MANIFEST_NAME.exec(name) ?? [];
+  if (position === undefined || !isIntactManifest(name, bytes)) {
     throw new CheckpointStoreError('damaged', `the content of ${name} does not match its name`);
   }
   const raw = parsed(bytes);

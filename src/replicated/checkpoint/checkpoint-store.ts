@@ -47,10 +47,13 @@ export interface CheckpointStore {
   close(): Promise<void>;
 }
 
-/** Why a call failed. `damaged`: the content differs from what was put. */
-export type CheckpointFailure = 'unavailable' | 'not-found' | 'damaged';
+/**
+ * Why a call failed. `damaged`: the content differs from what was put. `other-log`: the store has
+ * checkpoints of another log.
+ */
+export type CheckpointFailure = 'unavailable' | 'not-found' | 'damaged' | 'other-log';
 
-/** A checkpoint store cannot be reached, or does not have the requested object. */
+/** A checkpoint store cannot be reached, or does not have what is requested. */
 export class CheckpointStoreError extends StoreError {
   override readonly name: string = 'CheckpointStoreError';
   readonly reason: CheckpointFailure;

@@ -7,6 +7,7 @@ import { writeFully } from '../../fs/write.ts';
 import {
   decodeManifestObject,
   encodeManifestObject,
+  isIntactManifest,
   listedCheckpoint,
   MANIFEST_PREFIX,
   MAX_PIECE_BYTES,
@@ -64,6 +65,8 @@ export class Checkpoints {
   readonly #idle: IdleOwners;
   /** An owner that no checkpoint uses yet: what was uploaded is not uploaded again. */
   #fresh: { readonly owner: string; readonly sinceMs: number } | undefined;
+  /** The log of each manifest that was read, by name: a name has one content. */
+  #logs: ReadonlyMap<string, Uint8Array> = new Map();
 
   constructor(store: CheckpointStore, fs: FileSystem, nowMs: () => number = monotonicMs) {
     this.#store = store;
@@ -82,40 +85,55 @@ export class Checkpoints {
     return found.sort((a, b) => Number(b.position - a.position));
   }
 
+  /**
+   * The complete checkpoints of a log, newest first. Leaves out manifests whose content is damaged.
+   * Two logs must not share a store: each would remove the other's checkpoints.
+   * @throws CheckpointStoreError `other-log` if there is a checkpoint of another log
+   */
+  async listOf(logId: Uint8Array, signal: AbortSignal): Promise<ListedCheckpoint[]> {
+    return this.#intact(await this.list(signal), logId, signal);
+  }
+
+  async #intact(
+    listed: readonly ListedCheckpoint[],
+    logId: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<ListedCheckpoint[]> {
+    const logs = new Map<string, Uint8Array>();
+    for (const { name } of listed) {
+      const found = this.#logs.get(name) ?? (await this.#logOf(name, signal));
+      if (found === undefined) continue;
+      if (!equalBytes(found, logId)) throw ofOtherLog(name);
+      logs.set(name, found);
+    }
+    this.#logs = logs;
+    return listed.filter(({ name }) => logs.has(name));
+  }
+
+  /** Undefined if the manifest is damaged, or was removed. */
+  async #logOf(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#get(name, signal);
+    } catch (error) {
+      if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') return undefined;
+      throw error;
+    }
+    // A manifest in a newer format is not damaged: its objects are in use.
+    return isIntactManifest(name, bytes)
+      ? decodeManifestObject(name, bytes).place.logId
+      : undefined;
+  }
+
   /** @throws CheckpointStoreError */
   async manifest(name: string, signal: AbortSignal): Promise<CheckpointManifest> {
     return decodeManifestObject(name, await this.#get(name, signal));
   }
 
   /**
-   * Checks that the checkpoints to keep are of the log with this id. The store would keep those
-   * with the highest positions, of whichever log they are.
+   * Uploads the files of a backup, reads new objects back, and puts the manifest.
    * @throws CheckpointStoreError
    */
-  async requireOfLog(logId: Uint8Array, signal: AbortSignal): Promise<void> {
-    for (const { name } of (await this.list(signal)).slice(0, KEPT_CHECKPOINTS)) {
-      const manifest = await this.#readableManifest(name, signal);
-      if (manifest === undefined || equalBytes(manifest.place.logId, logId)) continue;
-      const remedy = 'give each log a checkpoint store, or a prefix, of its own';
-      const text = `the checkpoint ${name} is of another log: ${remedy}`;
-      throw new CheckpointStoreError('damaged', text);
-    }
-  }
-
-  /** Undefined if the manifest is damaged or gone. */
-  async #readableManifest(
-    name: string,
-    signal: AbortSignal,
-  ): Promise<CheckpointManifest | undefined> {
-    try {
-      return await this.manifest(name, signal);
-    } catch (error) {
-      if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') return undefined;
-      throw error;
-    }
-  }
-
-  /** Uploads the files of a backup, reads new objects back, and puts the manifest. */
   async write(
     backup: string,
     files: readonly string[],
@@ -123,7 +141,8 @@ export class Checkpoints {
     writer: CheckpointWriter,
     signal: AbortSignal,
   ): Promise<WrittenCheckpoint> {
-    const prefix = `${OBJECT_PREFIX}${await this.#ownerFor(writer, signal)}/`;
+    const kept = (await this.listOf(place.logId, signal)).slice(0, KEPT_CHECKPOINTS);
+    const prefix = `${OBJECT_PREFIX}${await this.#ownerFor(writer, kept, signal)}/`;
     const existing = await this.#sizesOf(prefix, signal);
     const upload = { prefix, existing, uploadedBytes: 0, signal };
     const uploaded: CheckpointFile[] = [];
@@ -131,8 +150,8 @@ export class Checkpoints {
       uploaded.push({ name, pieces: await this.#upload(join(backup, name), upload) });
     }
     const pieces = uploaded.flatMap((file) => file.pieces);
-    const kept = await this.#sizesOf(prefix, signal);
-    const lost = pieces.find(({ object, sizeBytes }) => kept.get(object) !== sizeBytes);
+    const found = await this.#sizesOf(prefix, signal);
+    const lost = pieces.find(({ object, sizeBytes }) => found.get(object) !== sizeBytes);
     if (lost !== undefined) {
       this.#fresh = undefined;
       const text = `${lost.object} was removed while a checkpoint that needs it was written`;
@@ -154,9 +173,18 @@ export class Checkpoints {
   }
 
   /** The owner that the newest of the kept checkpoints of this node uses, or a new one. */
-  async #ownerFor(writer: CheckpointWriter, signal: AbortSignal): Promise<string> {
-    for (const { name } of (await this.list(signal)).slice(0, KEPT_CHECKPOINTS)) {
-      const manifest = await this.#readableManifest(name, signal);
+  async #ownerFor(
+    writer: CheckpointWriter,
+    kept: readonly ListedCheckpoint[],
+    signal: AbortSignal,
+  ): Promise<string> {
+    for (const { name } of kept) {
+      const manifest = await this.manifest(name, signal).catch((error: unknown) => {
+        if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') {
+          return undefined;
+        }
+        throw error;
+      });
       const own = objectsOf(manifest).find((object) => {
         const owner = ownerOf(object);
         return owner !== undefined && isOwnerOf(writer.nodeId, owner);
@@ -246,16 +274,22 @@ export class Checkpoints {
   }
 
   /**
-   * Removes all but the newest checkpoints, the objects of this node that none of these uses, and
-   * those of nodes that are gone. Must not run while this node writes a checkpoint.
+   * Removes all but the newest checkpoints of a log, the objects of this node that none of these
+   * uses, and those of nodes that are gone. Must not run while this node writes a checkpoint.
+   * @throws CheckpointStoreError
    */
-  async removeOld(nodeId: Uint8Array, signal: AbortSignal): Promise<void> {
+  async removeOld(nodeId: Uint8Array, logId: Uint8Array, signal: AbortSignal): Promise<void> {
     const listed = await this.list(signal);
-    for (const { name } of listed.slice(KEPT_CHECKPOINTS)) {
-      await this.#store.delete(name, { signal });
-    }
+    // All are read again: one may have been damaged since.
+    this.#logs = new Map();
+    const kept = (await this.#intact(listed, logId, signal)).slice(0, KEPT_CHECKPOINTS);
+    const isEnough = kept.length === KEPT_CHECKPOINTS;
+    const end = isEnough ? listed.indexOf(kept.at(-1)!) + 1 : listed.length;
+    for (const { name } of listed.slice(end)) await this.#store.delete(name, { signal });
+    // A newer manifest was read damaged. If it is good after all, its objects are in use.
+    if (kept.length < end) return;
     const used = new Set<string>();
-    for (const { name } of listed.slice(0, KEPT_CHECKPOINTS)) {
+    for (const { name } of kept) {
       for (const object of objectsOf(await this.manifest(name, signal))) used.add(object);
     }
     const owned = new Map<string, string[]>();
@@ -294,6 +328,11 @@ export class Checkpoints {
     }
     return Buffer.concat(parts);
   }
+}
+
+export function ofOtherLog(name: string): CheckpointStoreError {
+  const text = `${name} is a checkpoint of another log: each log needs a directory, or a prefix, of its own`;
+  return new CheckpointStoreError('other-log', text);
 }
 
 function objectsOf(manifest: CheckpointManifest | undefined): string[] {

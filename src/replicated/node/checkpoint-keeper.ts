@@ -1,7 +1,6 @@
 import { wallMs } from '../../base/timers.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
-import type { SharedLog } from '../log/shared-log.ts';
 import type { ReplicaFiles } from './replica-files.ts';
 import type { ReplicaNode } from './replica-node.ts';
 import type { ReplicaCheckpointFigures } from './replicated-stats.ts';
@@ -9,25 +8,27 @@ import type { ReplicaCheckpointFigures } from './replicated-stats.ts';
 /** Writes the checkpoints of a node one at a time, trims the log up to them, and counts both. */
 export class CheckpointKeeper {
   readonly #files: ReplicaFiles;
-  readonly #log: SharedLog;
   readonly #node: ReplicaNode;
   #writing: Promise<unknown> = Promise.resolve();
+  /** Undefined without a checkpoint store. */
+  readonly #openedAtMs: number | undefined;
   #newest: { readonly position: bigint; readonly seenAtMs: number } | undefined;
   #written = 0;
   #failed = 0;
   #trims = 0;
   #trimmedTo: bigint | undefined;
 
-  constructor(files: ReplicaFiles, log: SharedLog, node: ReplicaNode) {
+  constructor(files: ReplicaFiles, node: ReplicaNode) {
     this.#files = files;
-    this.#log = log;
     this.#node = node;
+    this.#openedAtMs = files.hasCheckpoints ? wallMs() : undefined;
   }
 
   get figures(): ReplicaCheckpointFigures {
     return {
       newestPosition: this.#newest?.position,
       newestSeenAtMs: this.#newest?.seenAtMs,
+      unchangedSinceMs: this.#newest?.seenAtMs ?? this.#openedAtMs,
       written: this.#written,
       failed: this.#failed,
       trims: this.#trims,
@@ -62,7 +63,7 @@ export class CheckpointKeeper {
     const { signal, replica } = this.#node;
     // So that this node can continue after a restart if no checkpoint can be read then.
     await replica.savePlace();
-    const upTo = await this.#files.trim(this.#log, replica.place, signal);
+    const upTo = await this.#files.trim(replica.place, signal);
     if (upTo === undefined || upTo === this.#trimmedTo) return upTo;
     this.#trims++;
     this.#trimmedTo = upTo;
@@ -72,9 +73,8 @@ export class CheckpointKeeper {
   /** Position of the newest checkpoint; undefined if there is none. */
   newest(): Promise<bigint | undefined> {
     return this.#counted(async () => {
-      const { signal, replica } = this.#node;
-      await this.#files.requireOwnCheckpoints(replica.place, signal);
-      const position = await this.#files.newestCheckpoint(signal);
+      const { replica, signal } = this.#node;
+      const position = await this.#files.newestCheckpoint(replica.place.logId, signal);
       if (position !== undefined) this.#see(position);
       return position;
     });

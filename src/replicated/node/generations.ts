@@ -1,6 +1,5 @@
 import { basename, join } from 'node:path';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
-import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import {
   readPosition,
@@ -26,14 +25,8 @@ export class Generations {
     this.#directory = directory;
   }
 
-  /** The highest finished generation; undefined if there is none. */
+  /** The highest finished generation; undefined if there is none. The directory must exist. */
   async newest(): Promise<string | undefined> {
-    await ensureDirectory(this.#fs, this.#directory, true);
-    return this.find();
-  }
-
-  /** As `newest`, for a directory that exists. */
-  async find(): Promise<string | undefined> {
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
       if (await isFinished(this.#fs, path)) return path;
@@ -46,7 +39,6 @@ export class Generations {
    * which a crash or a failed removal has left: each may be as large as the store.
    */
   async begin(): Promise<string> {
-    await ensureDirectory(this.#fs, this.#directory, true);
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
       const isKept = await isFinished(this.#fs, path).catch(() => true);

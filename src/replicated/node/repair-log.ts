@@ -5,7 +5,7 @@ import { pathOf } from '../../base/path.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
 import { inOrder } from '../../store/writer.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
-import { Checkpoints } from '../checkpoint/checkpoints.ts';
+import type { Checkpoints } from '../checkpoint/checkpoints.ts';
 import { checksumOfEntry, encodeEntry, LOG_ID_BYTES, NONCE_BYTES } from '../log/entry.ts';
 import { isRepairFrom, placeOfEntry } from '../log/entry-place.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
@@ -15,7 +15,7 @@ import { Appender } from './appender.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
 import { writePosition } from './position-file.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
-import { ReplicaFiles } from './replica-files.ts';
+import { checkpointsIn, ReplicaFiles } from './replica-files.ts';
 import {
   resolveOrClose,
   type ReplicatedOptions,
@@ -229,15 +229,10 @@ export async function repairReplicaIn(
   const { log, checkpoints, store: storeOptions } = options;
   if (checkpoints === undefined) throw new TypeError('options.checkpoints must be given');
   const path = resolve(pathOf(directory, 'directory'));
-  const kept = new Checkpoints(checkpoints, environment.fileSystem);
-  const files = new ReplicaFiles({
-    environment,
-    directory: path,
-    storeOptions,
-    checkpoints: kept,
-    // The repair would continue the log from nothing.
-    ifDamaged: 'refuse',
-  });
+  const kept = checkpointsIn(environment, checkpoints);
+  const places = { environment, directory: path, log, checkpoints: kept };
+  // A damaged directory that began again would continue the log from nothing.
+  const files = new ReplicaFiles({ ...places, storeOptions, ifDamaged: 'refuse' });
   const signal = options.signal ?? new AbortController().signal;
   try {
     const replica = await files.open(NO_COMMITS, signal);

@@ -1,6 +1,9 @@
-import { randomFillSync } from 'node:crypto';
+import { randomFillSync, randomUUID } from 'node:crypto';
+import { wallMs } from '../../base/timers.ts';
+import type { OwnerRecord } from '../../directory/owner-record.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
+import { readProcessIdentity } from '../../fs/process-identity.ts';
 import { openStoreIn, type MetadataStore } from '../../store/metadata-store.ts';
 import type { CommitGate } from '../../store/commit/commit-gate.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
@@ -11,6 +14,8 @@ export interface ReplicaEnvironment {
   readonly fileSystem: FileSystem;
   readonly clock: ReplicaClock;
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
+  /** The record of this process in the lock of a node's directory. */
+  readonly owner: () => Promise<OwnerRecord>;
   readonly openStore: (
     directory: string,
     options: OpenOptions,
@@ -22,5 +27,9 @@ export const MACHINE_ENVIRONMENT: ReplicaEnvironment = {
   fileSystem: nodeFileSystem,
   clock: MACHINE_CLOCK,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
+  owner: async () => {
+    const identity = await readProcessIdentity();
+    return { ...identity, nonce: randomUUID(), openedAtMs: wallMs(), epoch: undefined };
+  },
   openStore: (directory, options, gate) => openStoreIn(undefined, directory, options, gate),
 };

@@ -1,32 +1,37 @@
 import { join } from 'node:path';
-import {
-  CorruptionError,
-  PositionExpiredError,
-  StoreLockedError,
-  type StoreError,
-} from '../../base/errors.ts';
-import { storeErrorOf } from '../../base/store-error-of.ts';
+import { equalBytes } from '../../base/bytes.ts';
+import { CorruptionError, PositionExpiredError, type StoreError } from '../../base/errors.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
-import { lockOwnerOf } from '../../directory/owner-record.ts';
-import type { FileLock } from '../../fs/file-system.ts';
+import { takePlainLock } from '../../directory/plain-lock.ts';
 import { restoreOn } from '../../store/backup/restore.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
-import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { CheckpointManifest } from '../checkpoint/checkpoint-manifest.ts';
-import type { Checkpoints, WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { CheckpointStoreError, type CheckpointStore } from '../checkpoint/checkpoint-store.ts';
+import { Checkpoints, ofOtherLog, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { PatientCheckpoints } from '../checkpoint/patient-checkpoints.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
-import { LogLostError, NotPrimaryError, RepairedError } from '../log/log-errors.ts';
-import { checksumOfEntry } from '../log/entry.ts';
+import { idOfLog, isWholeLog, requireInLog } from '../log/log-identity.ts';
+import { LogUnavailableError, NotPrimaryError, RepairedError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
+import { backoffMs } from './appender.ts';
 import { Generations, removeTree } from './generations.ts';
 import { OpenReplica, storePath, type CommitHost } from './open-replica.ts';
-import { NODE_ID_BYTES } from './position-file.ts';
+import { NODE_ID_BYTES, readPosition } from './position-file.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
+
+/** The checkpoints in a store, whose calls end if they make no progress. */
+export function checkpointsIn(
+  { fileSystem, clock }: ReplicaEnvironment,
+  store: CheckpointStore,
+): Checkpoints {
+  return new Checkpoints(new PatientCheckpoints(store, clock.timer), fileSystem);
+}
 
 export interface ReplicaFilesParts {
   readonly environment: ReplicaEnvironment;
   readonly directory: string;
   readonly storeOptions: OpenOptions;
+  readonly log: SharedLog;
   readonly checkpoints: Checkpoints | undefined;
   /** `refuse`: a damaged directory does not begin again at the start of the log. */
   readonly ifDamaged?: 'begin' | 'refuse';
@@ -44,27 +49,28 @@ const INCOMING_NAME = 'incoming';
 export class ReplicaFiles {
   readonly #parts: ReplicaFilesParts;
   readonly #generations: Generations;
-  #lock: FileLock | undefined;
-  /**
-   * The generation that began anew. It is not known yet that the log has everything: the damaged
-   * one may have more.
-   */
-  #unproven: string | undefined;
+  #unlock: (() => Promise<void>) | undefined;
 
   constructor(parts: ReplicaFilesParts) {
     this.#parts = parts;
     this.#generations = new Generations(parts.environment.fileSystem, parts.directory);
   }
 
+  get hasCheckpoints(): boolean {
+    return this.#parts.checkpoints !== undefined;
+  }
+
   /**
-   * Opens the directory. An empty one is filled from the newest checkpoint; without a checkpoint,
-   * it starts at the beginning of the log. A damaged one is rebuilt, not salvaged, because the
-   * sequence numbers of salvaged batches would not match the log.
+   * Opens the directory, which other stores then cannot open until `close`. An empty one is filled
+   * from the newest checkpoint; without a checkpoint, it starts at the beginning of the log. A
+   * damaged one is rebuilt, not salvaged, because the sequence numbers of salvaged batches would
+   * not match the log.
+   * @throws StoreLockedError
    */
   async open(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
-    await this.#takeLock();
-    const path = await this.#generations.newest();
+    await this.#lock();
     const { environment, storeOptions } = this.#parts;
+    const path = await this.#generations.newest();
     if (path === undefined) return this.#fill(host, signal);
     let replica: OpenReplica | undefined;
     try {
@@ -75,31 +81,6 @@ export class ReplicaFiles {
     }
     if (replica === undefined) throw new Error('a generation that counts is finished');
     return replica;
-  }
-
-  /**
-   * Excludes other processes of this machine. A store has a lock of its own, but another process
-   * would take a generation that is being restored for an unfinished one, and remove it.
-   * @throws StoreLockedError
-   */
-  async #takeLock(): Promise<void> {
-    const { environment, directory } = this.#parts;
-    await ensureDirectory(environment.fileSystem, directory, true);
-    const path = join(directory, LOCK_NAME);
-    const taking = environment.fileSystem.tryLock(path).catch((error: unknown) => {
-      throw storeErrorOf(error, { what: 'the lock on the directory could not be taken', path });
-    });
-    this.#lock = await taking;
-    if (this.#lock !== undefined) return;
-    const message = `${directory} is open in another process, or twice in this one; close it there first`;
-    throw new StoreLockedError(message, lockOwnerOf(undefined), { path });
-  }
-
-  /** Releases the directory. The stores that were opened must be closed. Idempotent. */
-  async close(): Promise<void> {
-    const unproven = this.#unproven;
-    if (unproven !== undefined) await this.#generations.remove(unproven).catch(() => undefined);
-    await this.#lock?.release();
   }
 
   async #fill(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
@@ -121,9 +102,27 @@ export class ReplicaFiles {
     return replica;
   }
 
-  /** Removes the generations that this one replaces: all of it has been found in the log. */
+  /**
+   * Takes the directory before anything in it is looked at. The lock of the store is not enough:
+   * while a first process fills the directory there is no store yet, and a second one would remove
+   * its generation as unfinished.
+   */
+  async #lock(): Promise<void> {
+    const { environment, directory } = this.#parts;
+    const { fileSystem, owner } = environment;
+    await ensureDirectory(fileSystem, directory, true);
+    this.#unlock = await takePlainLock(fileSystem, directory, LOCK_NAME, await owner());
+  }
+
+  /** Releases the directory, whose store must be closed. Idempotent. */
+  async close(): Promise<void> {
+    const unlock = this.#unlock;
+    this.#unlock = undefined;
+    await unlock?.();
+  }
+
+  /** Removes the generations that this one replaces. */
   async removeOthers(kept: OpenReplica): Promise<void> {
-    this.#unproven = undefined;
     await this.#generations.removeOthers(kept.directory);
   }
 
@@ -142,17 +141,29 @@ export class ReplicaFiles {
     const { checkpoints } = this.#parts;
     if (cause instanceof PositionExpiredError) {
       // The log was trimmed past every checkpoint: a retry cannot help.
-      const newest = checkpoints && ((await this.newestCheckpoint(signal)) ?? 'none');
+      const newest = checkpoints && ((await this.newestCheckpoint(undefined, signal)) ?? 'none');
       throw withoutCheckpoint(cause, newest);
     }
     if (cause instanceof RepairedError && checkpoints !== undefined) {
       throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
     }
     if (!(cause instanceof CorruptionError) || this.#parts.ifDamaged === 'refuse') throw cause;
-    // The log may still have everything; if it does not, the next rebuild finds out.
-    const begun = await this.#begin(host);
-    this.#unproven = begun.directory;
-    return begun;
+    // Otherwise the damaged store may have what nothing else has: it is kept.
+    if (!(await this.#isWholeLog(signal))) throw cause;
+    return this.#begin(host);
+  }
+
+  /** Waits while the engine cannot be reached. */
+  async #isWholeLog(signal: AbortSignal): Promise<boolean> {
+    const { environment, log } = this.#parts;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await isWholeLog(log, signal);
+      } catch (error) {
+        if (!(error instanceof LogUnavailableError)) throw error;
+        await environment.clock.sleep(backoffMs(attempt), signal);
+      }
+    }
   }
 
   /**
@@ -166,30 +177,46 @@ export class ReplicaFiles {
   ): Promise<OpenReplica | undefined> {
     const { checkpoints } = this.#parts;
     if (checkpoints === undefined) return undefined;
-    const failed = new Set<string>();
+    const tried = new Set<string>();
     let failure: unknown;
+    let logId: Uint8Array | undefined;
     for (;;) {
       const listed = await checkpoints.list(signal);
       const next = listed.find(
-        ({ name, position }) => position >= least.position && !failed.has(name),
+        ({ name, position }) => position >= least.position && !tried.has(name),
       );
       if (next === undefined) break;
+      tried.add(next.name);
       try {
         const manifest = await checkpoints.manifest(next.name, signal);
-        const isOfLog = manifest.place.epoch >= least.epoch;
-        if (isOfLog) return await this.#restore(checkpoints, next.name, manifest, host, signal);
-        failed.add(next.name);
+        logId ??= await this.#logId(signal);
+        if (logId !== undefined && !equalBytes(logId, manifest.place.logId)) {
+          throw ofOtherLog(next.name);
+        }
+        // It has entries that the log has lost.
+        if (manifest.place.epoch < least.epoch) continue;
+        return await this.#restore(checkpoints, next.name, manifest, host, signal);
       } catch (error) {
         const isDamage =
           error instanceof CorruptionError ||
           (error instanceof CheckpointStoreError && error.reason !== 'unavailable');
         if (!isDamage) throw error;
         failure = error;
-        failed.add(next.name);
       }
     }
     if (failure !== undefined) throw failure;
     return undefined;
+  }
+
+  /** The id of the log that the directory, or else the engine, has. */
+  async #logId(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const { environment, log } = this.#parts;
+    const path = await this.#generations.newest();
+    const saved =
+      path === undefined
+        ? undefined
+        : await readPosition(environment.fileSystem, path).catch(() => undefined);
+    return saved?.place.logId ?? (await idOfLog(log, environment.clock.timer, signal));
   }
 
   async #restore(
@@ -208,8 +235,8 @@ export class ReplicaFiles {
       await checkpoints.download(manifest, incoming, signal);
       const { lastSequence } = await restoreOn(fileSystem, incoming, storePath(path), { signal });
       if (lastSequence !== place.sequence) {
-        const found = `${lastSequence}, and not ${place.sequence}`;
-        throw new CheckpointStoreError('damaged', `the checkpoint ${name} has sequence ${found}`);
+        const text = `the files of ${name} end with batch ${lastSequence}, not ${place.sequence}`;
+        throw new CheckpointStoreError('damaged', text);
       }
       await removeTree(fileSystem, incoming);
       await this.#generations.finish(path, { nodeId: this.#newId(), place });
@@ -220,26 +247,32 @@ export class ReplicaFiles {
     }
   }
 
-  /** Position of the newest checkpoint; undefined if there is none. */
-  async newestCheckpoint(signal: AbortSignal): Promise<bigint | undefined> {
-    return (await this.#parts.checkpoints?.list(signal))?.[0]?.position;
-  }
-
-  /** @throws CheckpointStoreError if there are checkpoints of another log than that of a place */
-  async requireOwnCheckpoints({ logId }: LogPlace, signal: AbortSignal): Promise<void> {
-    if (logId !== undefined) await this.#parts.checkpoints?.requireOfLog(logId, signal);
+  /**
+   * Position of the newest checkpoint, of this log if its id is given; undefined if there is none.
+   * @throws CheckpointStoreError
+   */
+  async newestCheckpoint(
+    logId: Uint8Array | undefined,
+    signal: AbortSignal,
+  ): Promise<bigint | undefined> {
+    const { checkpoints } = this.#parts;
+    const listed =
+      logId === undefined
+        ? await checkpoints?.list(signal)
+        : await checkpoints?.listOf(logId, signal);
+    return listed?.[0]?.position;
   }
 
   /**
    * Trims the log up to the second-newest checkpoint. The two newest must belong to this log.
    * Resolves to the position up to which entries may be removed.
+   * @throws CheckpointStoreError, LogLostError, LogUnavailableError
    */
-  async trim(log: SharedLog, place: LogPlace, signal: AbortSignal): Promise<bigint | undefined> {
-    const { checkpoints } = this.#parts;
-    if (checkpoints === undefined) return undefined;
-    await this.requireOwnCheckpoints(place, signal);
-    const [newest, second] = await checkpoints.list(signal);
-    if (newest === undefined || second === undefined || newest.position > place.position) {
+  async trim({ position, logId }: LogPlace, signal: AbortSignal): Promise<bigint | undefined> {
+    const { checkpoints, log } = this.#parts;
+    if (checkpoints === undefined || logId === undefined) return undefined;
+    const [newest, second] = await checkpoints.listOf(logId, signal);
+    if (newest === undefined || second === undefined || newest.position > position) {
       return undefined;
     }
     for (const { name } of [newest, second]) {
@@ -252,29 +285,29 @@ export class ReplicaFiles {
 
   /** Writes a verified backup of the replica to the checkpoint store. */
   checkpoint(replica: OpenReplica, signal: AbortSignal): Promise<WrittenCheckpoint> {
-    // The upload may take long, and needs no marks.
-    const backUp = (target: string): Promise<LogPlace> =>
-      replica.withMarks(async (placeAt) => placeAt(await backUpTo(replica, target, signal)));
-    return this.#upload(replica, backUp, signal);
+    // Not during the upload, which may take long: the replica keeps the place of each group.
+    return this.#write(replica, signal, (backUp) =>
+      replica.withMarks(async (placeAt) => placeAt(await backUp())),
+    );
   }
 
-  /** As `checkpoint`, at the place of the replica's last batch. */
+  /** As `checkpoint`, at this place, where the replica is and stays. */
   checkpointAt(
     replica: OpenReplica,
     place: LogPlace,
     signal: AbortSignal,
   ): Promise<WrittenCheckpoint> {
-    const backUp = async (target: string): Promise<LogPlace> => {
-      await backUpTo(replica, target, signal);
+    return this.#write(replica, signal, async (backUp) => {
+      await backUp();
       return place;
-    };
-    return this.#upload(replica, backUp, signal);
+    });
   }
 
-  async #upload(
+  /** `placed` runs the backup, and returns the place of the sequence up to which it reaches. */
+  async #write(
     replica: OpenReplica,
-    backUp: (target: string) => Promise<LogPlace>,
     signal: AbortSignal,
+    placed: (backUp: () => Promise<bigint>) => Promise<LogPlace>,
   ): Promise<WrittenCheckpoint> {
     const { checkpoints, environment } = this.#parts;
     if (checkpoints === undefined) throw new TypeError('the store was opened without checkpoints');
@@ -282,7 +315,10 @@ export class ReplicaFiles {
     const target = join(replica.directory, BACKUP_NAME);
     await removeTree(fileSystem, target);
     try {
-      const place = await backUp(target);
+      const place = await placed(async () => {
+        const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
+        return lastSequence;
+      });
       const { logId } = place;
       if (logId === undefined) {
         throw new NotPrimaryError(
@@ -290,7 +326,6 @@ export class ReplicaFiles {
           undefined,
         );
       }
-      await checkpoints.requireOfLog(logId, signal);
       const files = (await fileSystem.readDirectory(target))
         .filter(({ kind }) => kind === 'file')
         .map(({ name }) => name);
@@ -298,22 +333,12 @@ export class ReplicaFiles {
       const { nodeId } = replica;
       const writer = { nodeId, nonce: environment.randomBytes(OWNER_NONCE_BYTES) };
       const written = await checkpoints.write(target, files, at, writer, signal);
-      await checkpoints.removeOld(nodeId, signal);
+      await checkpoints.removeOld(nodeId, logId, signal);
       return written;
     } finally {
       await removeTree(fileSystem, target);
     }
   }
-}
-
-/** Resolves to the last sequence of the backup. */
-async function backUpTo(
-  { store }: OpenReplica,
-  target: string,
-  signal: AbortSignal,
-): Promise<bigint> {
-  const { lastSequence } = await store.backup(target, { verify: true, signal });
-  return lastSequence;
 }
 
 type LeastPlace = Pick<LogPlace, 'position' | 'epoch'>;
@@ -345,21 +370,4 @@ function withoutCheckpoint(
     oldestPosition,
     lastPosition,
   });
-}
-
-/** Checks that the log has the entry before the checkpoint's place, or has been trimmed past it. */
-async function requireInLog(log: SharedLog, place: LogPlace, signal: AbortSignal): Promise<void> {
-  const { position, checksum } = place;
-  const reading = new AbortController();
-  const ended = AbortSignal.any([reading.signal, signal]);
-  try {
-    for await (const { entry } of log.read(position, { signal: ended })) {
-      if (checksumOfEntry(entry) === checksum) return;
-      throw new LogLostError({ position, reason: 'it has another entry than a checkpoint' });
-    }
-  } catch (error) {
-    if (!(error instanceof PositionExpiredError)) throw error;
-  } finally {
-    reading.abort();
-  }
 }

@@ -13,6 +13,8 @@ export interface ReplicaCheckpointFigures {
   readonly newestPosition: bigint | undefined;
   /** Milliseconds since 1970 when this node wrote it, or saw it for the first time. */
   readonly newestSeenAtMs: number | undefined;
+  /** As `newestSeenAtMs`, or when the node was opened. Undefined without a checkpoint store. */
+  readonly unchangedSinceMs: number | undefined;
   readonly written: number;
   /** Failures to write, list or restore a checkpoint, or to trim the log up to one. */
   readonly failed: number;

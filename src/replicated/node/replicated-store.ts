@@ -24,10 +24,10 @@ import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
 import { inOrder } from '../../store/writer.ts';
 import { dirname, resolve } from 'node:path';
-import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import type { WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { LogUnavailableError } from '../log/log-errors.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
-import { ReplicaFiles } from './replica-files.ts';
+import { checkpointsIn, ReplicaFiles } from './replica-files.ts';
 import { takePartInElections } from './elections.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { keepCheckpoints } from './checkpoint-schedule.ts';
@@ -101,12 +101,9 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     this.#options = options;
     this.#environment = environment;
     const { checkpoints, store: storeOptions, log, address } = options;
-    this.#files = new ReplicaFiles({
-      environment,
-      directory,
-      storeOptions,
-      checkpoints: checkpoints && new Checkpoints(checkpoints, environment.fileSystem),
-    });
+    const own = { environment, directory, storeOptions, log };
+    const kept = checkpoints && checkpointsIn(environment, checkpoints);
+    this.#files = new ReplicaFiles({ ...own, checkpoints: kept });
     const host: ReplicaHost = {
       rebuild: (replicaHost, cause, signal) => this.#files.rebuild(replicaHost, cause, signal),
       onRebuilt: async (replica, cause) => {
@@ -122,7 +119,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       onFailed: (error) => this.#announce('replicaFailed', [error]),
     };
     this.#node = new ReplicaNode({ environment, log, address, times: options, host });
-    this.#keeper = new CheckpointKeeper(this.#files, log, this.#node);
+    this.#keeper = new CheckpointKeeper(this.#files, this.#node);
   }
 
   /**
@@ -130,8 +127,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
    * has been found in the shared log; waits while the engine cannot be reached. An empty directory
    * is filled from the newest checkpoint. The node is a replica until it is elected or promoted.
    * @throws LogLostError if the log lacks something that the directory has; PositionExpiredError if
-   *   the log has been trimmed and there is no checkpoint; AbortedError; the errors of
-   *   `MetadataStore.open`, except CorruptionError: a damaged directory is rebuilt
+   *   the log has been trimmed and there is no checkpoint; CorruptionError if this directory is
+   *   damaged, too; AbortedError; CheckpointStoreError; the other errors of `MetadataStore.open`
    */
   static open(directory: string | URL, options: ReplicatedOptions): Promise<ReplicatedStore> {
     return openReplicatedIn(MACHINE_ENVIRONMENT, directory, options);
