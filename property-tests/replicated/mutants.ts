@@ -241,7 +241,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'a failed restore leaves its generation': {
     file: FILES,
-    find: '      await this.#generations.remove(path).catch(() => undefined);',
+    find: '      if (stale !== undefined) await this.#generations.remove(stale).catch(() => undefined);',
     replace: '',
     test: 'test/replicated/rebuild.test.ts',
   },

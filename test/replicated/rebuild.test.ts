@@ -266,3 +266,54 @@ test('a repair does not take nothing for the batches of a damaged directory', as
   await expect(repairing).rejects.toMatchObject({ name: 'CorruptionError' });
   expect(generationsOf(behind)).toEqual(['generation-1']);
 });
+
+test('a download that newer checkpoints overtake fetches no piece twice', async () => {
+  const [log, checkpoints, fs] = [new SimulatedLog(), new MemoryCheckpoints(), new CrashFs()];
+  const primary = await openNode(log, new CrashFs(), checkpoints.connect());
+  await primary.promote();
+  await primary.put(1n, 1n);
+  await primary.merge();
+  await primary.checkpoint();
+  await primary.put(2n, 1n);
+  await primary.checkpoint();
+  const { objects } = checkpoints;
+  const [older, newer] = [...objects.keys()]
+    .filter((name) => name.startsWith('checkpoints/'))
+    .sort();
+  const piecesOf = (name: string): string[] =>
+    decodeManifestObject(name, objects.get(name)!).files.flatMap(({ pieces }) =>
+      pieces.map(({ object }) => object),
+    );
+  const shared = piecesOf(older!).filter((object) => piecesOf(newer!).includes(object));
+  // The files that both have come first.
+  const { place, files } = decodeManifestObject(older!, objects.get(older!)!);
+  const rank = (file: (typeof files)[number]): number =>
+    file.pieces.every(({ object }) => shared.includes(object)) ? 0 : 1;
+  const sorted = encodeManifestObject({
+    place,
+    files: files.toSorted((a, b) => rank(a) - rank(b)),
+  });
+  const late = objects.get(newer!)!;
+  objects.delete(older!);
+  objects.delete(newer!);
+  objects.set(sorted.name, sorted.bytes);
+  const fetched: string[] = [];
+  const racing = checkpoints.connect();
+  racing.get = async function* (name) {
+    if (name.startsWith('objects/') && !shared.includes(name) && !objects.has(newer!)) {
+      objects.delete(sorted.name);
+      objects.set(newer!, late);
+      throw new CheckpointStoreError('not-found', `there is no ${name}`);
+    }
+    fetched.push(name);
+    yield* checkpoints.get(name);
+  };
+  const store = await openNode(log, fs, racing);
+  await store.reached(primary.position);
+  expect([...store.keys()]).toEqual([1n, 2n]);
+  expect(shared.length).toBeGreaterThan(0);
+  expect(fetched.filter((name) => shared.includes(name)).sort()).toEqual(
+    [...new Set(shared)].sort(),
+  );
+  expect(generationsOf(fs)).toHaveLength(1);
+});

@@ -18,6 +18,7 @@ import {
   type ListedCheckpoint,
 } from './checkpoint-manifest.ts';
 import { CheckpointStoreError, type CheckpointStore } from './checkpoint-store.ts';
+import { FoundPieces } from './found-pieces.ts';
 import {
   FRESH_MS,
   IdleOwners,
@@ -238,21 +239,26 @@ export class Checkpoints {
     return pieces;
   }
 
-  /** Writes the files of a checkpoint into an existing, empty directory. */
-  async download(manifest: CheckpointManifest, target: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Writes the files of a checkpoint into an existing, empty directory. Fetches no piece that was
+   * found before.
+   * @throws CheckpointStoreError
+   */
+  async download(
+    manifest: CheckpointManifest,
+    target: string,
+    signal: AbortSignal,
+    found: FoundPieces = new FoundPieces(this.#fs),
+  ): Promise<void> {
     for (const { name, pieces } of manifest.files) {
-      const file = await this.#fs.open(join(target, name), 'wx');
+      const path = join(target, name);
+      const file = await this.#fs.open(path, 'wx');
       try {
         let offset = 0;
-        for (const { object, sizeBytes } of pieces) {
-          const bytes = await this.#get(object, signal, sizeBytes);
-          const isSame = bytes.length === sizeBytes && object.endsWith(`/${sha256Hex(bytes)}`);
-          if (!isSame)
-            throw new CheckpointStoreError(
-              'damaged',
-              `the content of ${object} does not match its name`,
-            );
+        for (const piece of pieces) {
+          const bytes = (await found.read(piece)) ?? (await this.#fetch(piece, signal));
           await writeFully(file, bytes, offset);
+          found.add(piece, path, offset);
           offset += bytes.length;
         }
         await file.dataSync();
@@ -261,6 +267,12 @@ export class Checkpoints {
       }
     }
     await this.#fs.syncDirectory(target);
+  }
+
+  async #fetch({ object, sizeBytes }: CheckpointPiece, signal: AbortSignal): Promise<Uint8Array> {
+    const bytes = await this.#get(object, signal, sizeBytes);
+    if (bytes.length === sizeBytes && object.endsWith(`/${sha256Hex(bytes)}`)) return bytes;
+    throw new CheckpointStoreError('damaged', `the content of ${object} does not match its name`);
   }
 
   /**

@@ -36,12 +36,12 @@ export class Generations {
 
   /**
    * Creates the directory of a generation with the highest number. Removes unfinished generations,
-   * which a crash or a failed removal has left: each may be as large as the store.
+   * except `kept`, which a crash or a failed removal has left: each may be as large as the store.
    */
-  async begin(): Promise<string> {
+  async begin(kept?: string): Promise<string> {
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
-      const isKept = await isFinished(this.#fs, path).catch(() => true);
+      const isKept = path === kept || (await isFinished(this.#fs, path).catch(() => true));
       if (!isKept) await this.remove(path).catch(() => undefined);
     }
     const [highest = 0] = await this.#numbers();

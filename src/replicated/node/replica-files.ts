@@ -8,6 +8,7 @@ import type { OpenOptions } from '../../store/open/options.ts';
 import type { CheckpointManifest } from '../checkpoint/checkpoint-manifest.ts';
 import { CheckpointStoreError, type CheckpointStore } from '../checkpoint/checkpoint-store.ts';
 import { Checkpoints, ofOtherLog, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { FoundPieces } from '../checkpoint/found-pieces.ts';
 import { PatientCheckpoints } from '../checkpoint/patient-checkpoints.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
 import { idOfLog, isWholeLog, requireInLog } from '../log/log-identity.ts';
@@ -35,6 +36,13 @@ export interface ReplicaFilesParts {
   readonly checkpoints: Checkpoints | undefined;
   /** `refuse`: a damaged directory does not begin again at the start of the log. */
   readonly ifDamaged?: 'begin' | 'refuse';
+}
+
+interface RestoreSource {
+  readonly checkpoints: Checkpoints;
+  readonly host: CommitHost;
+  readonly signal: AbortSignal;
+  readonly found: FoundPieces;
 }
 
 const OWNER_NONCE_BYTES = 4;
@@ -175,8 +183,19 @@ export class ReplicaFiles {
     signal: AbortSignal,
     least: LeastPlace = { position: 0n, epoch: 0n },
   ): Promise<OpenReplica | undefined> {
-    const { checkpoints } = this.#parts;
+    const { checkpoints, environment } = this.#parts;
     if (checkpoints === undefined) return undefined;
+    const found = new FoundPieces(environment.fileSystem);
+    try {
+      return await this.#restoreAny({ checkpoints, host, signal, found }, least);
+    } finally {
+      if (found.kept !== undefined)
+        await this.#generations.remove(found.kept).catch(() => undefined);
+    }
+  }
+
+  async #restoreAny(source: RestoreSource, least: LeastPlace): Promise<OpenReplica | undefined> {
+    const { checkpoints, signal } = source;
     const tried = new Set<string>();
     let failure: unknown;
     let logId: Uint8Array | undefined;
@@ -195,7 +214,7 @@ export class ReplicaFiles {
         }
         // It has entries that the log has lost.
         if (manifest.place.epoch < least.epoch) continue;
-        return await this.#restore(checkpoints, next.name, manifest, host, signal);
+        return await this.#restore(source, next.name, manifest);
       } catch (error) {
         const isDamage =
           error instanceof CorruptionError ||
@@ -220,19 +239,17 @@ export class ReplicaFiles {
   }
 
   async #restore(
-    checkpoints: Checkpoints,
+    { checkpoints, host, signal, found }: RestoreSource,
     name: string,
     manifest: CheckpointManifest,
-    host: CommitHost,
-    signal: AbortSignal,
   ): Promise<OpenReplica> {
     const { place } = manifest;
-    const path = await this.#generations.begin();
+    const path = await this.#generations.begin(found.kept);
     try {
       const incoming = join(path, INCOMING_NAME);
       const { fileSystem } = this.#parts.environment;
       await fileSystem.makeDirectory(incoming);
-      await checkpoints.download(manifest, incoming, signal);
+      await checkpoints.download(manifest, incoming, signal, found);
       const { lastSequence } = await restoreOn(fileSystem, incoming, storePath(path), { signal });
       if (lastSequence !== place.sequence) {
         const text = `the files of ${name} end with batch ${lastSequence}, not ${place.sequence}`;
@@ -242,7 +259,10 @@ export class ReplicaFiles {
       await this.#generations.finish(path, { nodeId: this.#newId(), place });
       return await this.#openFinished(path, host);
     } catch (error) {
-      await this.#generations.remove(path).catch(() => undefined);
+      // An object was removed meanwhile: what was downloaded serves for a newer checkpoint.
+      const isGone = error instanceof CheckpointStoreError && error.reason === 'not-found';
+      const stale = isGone ? found.keep(path) : path;
+      if (stale !== undefined) await this.#generations.remove(stale).catch(() => undefined);
       throw error;
     }
   }
