@@ -27,7 +27,8 @@ writeFileSync(saved, JSON.stringify({ hosts: hosts.list, shards }));
 const cluster = new Cluster(hosts, directory, { shards, etcd });
 const stopping = new AbortController();
 const { signal } = stopping;
-for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stopping.abort());
+process.once('SIGINT', () => stopping.abort());
+process.once('SIGTERM', () => stopping.abort());
 try {
   await cluster.start(signal);
   if (!signal.aborted) {

@@ -243,13 +243,11 @@ test('a damaged store is replaced by a log that was never trimmed, when it can b
 test('a checkpoint whose files end elsewhere is damaged, and the one before it is restored', async () => {
   const { log, behind, checkpoints } = await trimPast();
   const { objects } = checkpoints;
-  const [newest] = [...objects.keys()]
-    .filter((name) => name.startsWith('checkpoints/'))
-    .sort()
-    .reverse();
-  const { place, files } = decodeManifestObject(newest!, objects.get(newest!)!);
+  const manifests = [...objects.keys()].filter((name) => name.startsWith('checkpoints/'));
+  const newest = manifests.sort().at(-1)!;
+  const { place, files } = decodeManifestObject(newest, objects.get(newest)!);
   const wrong = encodeManifestObject({ place: { ...place, sequence: place.sequence + 1n }, files });
-  objects.delete(newest!);
+  objects.delete(newest);
   objects.set(wrong.name, wrong.bytes);
   const store = await openNode(log, behind, checkpoints);
   await store.reached(7n);
