@@ -209,6 +209,7 @@ test('a damaged store is kept if neither a checkpoint nor the log can replace it
   behind.damage(POSITION, 40, Uint8Array.of(0xff));
   const damaged = { name: 'CorruptionError', path: POSITION };
   await expect(openNode(log, behind)).rejects.toMatchObject(damaged);
+  await expect(openNode(log, behind)).rejects.toThrow(/can replace \/node: give the checkpoints/);
   await expect(openNode(log, behind, new MemoryCheckpoints())).rejects.toMatchObject(damaged);
   await expect(openNode(new SimulatedLog(), behind)).rejects.toMatchObject(damaged);
   expect(generationsOf(behind)).toEqual(['generation-1']);

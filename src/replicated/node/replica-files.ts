@@ -10,6 +10,7 @@ import { CheckpointStoreError, type CheckpointStore } from '../checkpoint/checkp
 import { Checkpoints, ofOtherLog, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { FoundPieces } from '../checkpoint/found-pieces.ts';
 import { PatientCheckpoints } from '../checkpoint/patient-checkpoints.ts';
+import { irreplaceable, withoutCheckpoint } from '../checkpoint/without-checkpoint.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
 import { idOfLog, isWholeLog, requireInLog } from '../log/log-identity.ts';
 import { LogUnavailableError, NotPrimaryError, RepairedError } from '../log/log-errors.ts';
@@ -146,7 +147,7 @@ export class ReplicaFiles {
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
     const replica = await this.#restoreNewest(host, signal, leastPlace(cause));
     if (replica !== undefined) return replica;
-    const { checkpoints } = this.#parts;
+    const { checkpoints, directory } = this.#parts;
     if (cause instanceof PositionExpiredError) {
       // The log was trimmed past every checkpoint: a retry cannot help.
       const newest = checkpoints && ((await this.newestCheckpoint(undefined, signal)) ?? 'none');
@@ -157,7 +158,7 @@ export class ReplicaFiles {
     }
     if (!(cause instanceof CorruptionError) || this.#parts.ifDamaged === 'refuse') throw cause;
     // Otherwise the damaged store may have what nothing else has: it is kept.
-    if (!(await this.#isWholeLog(signal))) throw cause;
+    if (!(await this.#isWholeLog(signal))) throw irreplaceable(cause, directory);
     return this.#begin(host);
   }
 
@@ -368,26 +369,4 @@ function leastPlace(cause: StoreError): LeastPlace {
   if (cause instanceof RepairedError) return { position: cause.position, epoch: cause.epoch };
   const isExpired = cause instanceof PositionExpiredError;
   return { position: isExpired ? cause.oldestPosition - 1n : 0n, epoch: 0n };
-}
-
-/** The error of a node that is behind a trimmed log. The message says what to do. */
-function withoutCheckpoint(
-  { message, position, oldestPosition, lastPosition }: PositionExpiredError,
-  newest: bigint | 'none' | undefined,
-): PositionExpiredError {
-  const found =
-    newest === undefined
-      ? 'the node was opened without checkpoints'
-      : newest === 'none'
-        ? 'there is no checkpoint'
-        : `the newest checkpoint is at ${newest}`;
-  const remedy =
-    newest === undefined
-      ? 'Open it with the checkpoints of the other nodes.'
-      : 'Write a checkpoint on a node that follows the log, and open this one again. If there is none, the repair of the node with the most batches begins another log (docs/guides/replicate.md).';
-  return new PositionExpiredError(`${message}, and ${found}. ${remedy}`, {
-    position,
-    oldestPosition,
-    lastPosition,
-  });
 }
