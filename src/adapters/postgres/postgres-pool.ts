@@ -104,6 +104,11 @@ export class PostgresPool {
     });
   }
 
+  /** Connects once. */
+  async requireServer(): Promise<void> {
+    await this.#withClient(undefined, () => Promise.resolve());
+  }
+
   /**
    * Creates the schema and the tables that do not exist. Runs no statement on a table that exists:
    * while it waits for its lock, it would hold up all later statements on the table.
