@@ -4,7 +4,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { Checkpoints } from '../../replicated/checkpoint/checkpoints.ts';
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import type { LogBounds } from '../../replicated/log/shared-log.ts';
-import type { ReadableLog } from '../../replicated/node/node-examination.ts';
+import type { UnchangedLog } from '../../replicated/node/node-examination.ts';
 import type { CommandContext } from '../output/command-context.ts';
 import type { EngineAddress } from './engine-address.ts';
 
@@ -40,7 +40,7 @@ export async function viewLog(
 /** Runs `look` with the log, which is empty if the engine does not have it. Creates nothing. */
 export async function lookAt<T>(
   { engine, log: name }: ReplicateOptions,
-  look: (log: ReadableLog, engine: ReplicationEngine) => Promise<T>,
+  look: (log: UnchangedLog, engine: ReplicationEngine) => Promise<T>,
 ): Promise<T> {
   const connected = await engine.connect({ createTables: false });
   try {
@@ -50,7 +50,7 @@ export async function lookAt<T>(
   }
 }
 
-async function existingLog(engine: ReplicationEngine, name: string): Promise<ReadableLog> {
+async function existingLog(engine: ReplicationEngine, name: string): Promise<UnchangedLog> {
   try {
     return await engine.log(name, { create: false });
   } catch (error) {
@@ -59,7 +59,7 @@ async function existingLog(engine: ReplicationEngine, name: string): Promise<Rea
   }
 }
 
-const NO_LOG: ReadableLog = {
+const NO_LOG: UnchangedLog = {
   bounds: () => Promise.resolve({ first: 1n, last: 0n }),
   read: (_from, { signal } = {}) => ({
     [Symbol.asyncIterator]: () => ({ next: () => untilAborted(signal) }),

@@ -41,7 +41,7 @@ interface Directory {
 }
 
 /** The calls of a log that change nothing. */
-export type ReadableLog = Pick<SharedLog, 'bounds' | 'read'>;
+export type UnchangedLog = Pick<SharedLog, 'bounds' | 'read'>;
 
 const PATIENCE_MS = 5_000;
 
@@ -53,7 +53,7 @@ const PATIENCE_MS = 5_000;
 export async function examineNode(
   fs: FileSystem,
   directory: string,
-  log: ReadableLog,
+  log: UnchangedLog,
   { signal, patienceMs = PATIENCE_MS }: NodeExaminationOptions,
 ): Promise<NodeStanding> {
   const found = await readNode(fs, directory);
@@ -112,7 +112,7 @@ async function* groupsOf(trail: LogTrail): AsyncGenerator<LogGroup> {
 /** Resolves when everything in the directory has been found in the log. */
 async function compare(
   { saved, groups, sequence }: Directory,
-  log: ReadableLog,
+  log: UnchangedLog,
   signal: AbortSignal,
 ): Promise<void> {
   const { place } = saved;
@@ -137,7 +137,7 @@ async function compare(
 async function hasPlace(
   place: LogPlace,
   sequence: bigint,
-  log: ReadableLog,
+  log: UnchangedLog,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { position, checksum } = place;

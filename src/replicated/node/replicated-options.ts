@@ -150,22 +150,29 @@ export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicate
   };
 }
 
-/** As `resolveReplicated`. Closes the log and the checkpoint store, as any failed open does. */
-export async function resolveOrClose(
+/**
+ * As `resolveReplicated`. If it throws, closes the log and the checkpoint store, as any failed open
+ * does, and returns a promise that rejects.
+ */
+export function resolveOrClose(
   options: ReplicatedOptions,
-): Promise<ResolvedReplicatedOptions> {
+): ResolvedReplicatedOptions | Promise<never> {
   try {
     return resolveReplicated(options);
   } catch (error) {
-    const { log, checkpoints } = Object(options) as Partial<ReplicatedOptions>;
-    // Either may be something else, which cannot be closed.
-    for (const one of [log, checkpoints]) {
-      await Promise.resolve(one)
-        .then((it) => it?.close())
-        .catch(() => undefined);
-    }
-    throw error;
+    return closeAfter(options, error);
   }
+}
+
+async function closeAfter(options: ReplicatedOptions, error: unknown): Promise<never> {
+  const { log, checkpoints } = Object(options) as Partial<ReplicatedOptions>;
+  // Either may be something else, which cannot be closed.
+  for (const one of [log, checkpoints]) {
+    await Promise.resolve(one)
+      .then((it) => it?.close())
+      .catch(() => undefined);
+  }
+  throw error;
 }
 
 const OWN_FIELDS = [

@@ -75,7 +75,9 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     promoteWithin = (store, signal, limits) => store.#node.promote(signal, limits);
     openReplicatedIn = async (environment, directory, options) => {
       const path = resolve(pathOf(directory, 'directory'));
-      const store = new ReplicatedStore(environment, path, await resolveOrClose(options));
+      const own = resolveOrClose(options);
+      if (own instanceof Promise) return own;
+      const store = new ReplicatedStore(environment, path, own);
       try {
         await store.#start();
         return store;
