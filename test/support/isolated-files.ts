@@ -19,6 +19,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/fs/recent-stat.test.ts': 'replaces modules',
   'test/metrics/opentelemetry.test.ts': 'counts subscribers of diagnostics channels',
   'test/monitoring.test.ts': 'replaces modules',
+  'test/replicated/stalled-checkpoints.test.ts': 'replaces a method of a class',
   'test/storage-node/admin/status-page.test.ts': 'reads globals of a page',
   'test/storage-node/block-table.test.ts': 'measures memory',
   'test/storage-node/body-writer.test.ts': 'measures memory, replaces timers',

@@ -167,8 +167,8 @@ describe('a powered-off machine', () => {
     await expect(file.write(run('C', 4), 0)).rejects.toMatchObject({ code: 'EIO' });
     await expect(fs.unlink('/f')).rejects.toMatchObject({ code: 'EIO' });
     const failed: unknown = expect.objectContaining({ code: 'EIO' });
-    expect(() => file.statSync()).toThrow(failed as Error);
-    expect(() => file.readSync!(new Uint8Array(4), 0)).toThrow(failed as Error);
+    expect(() => file.statSync()).toThrow(failed);
+    expect(() => file.readSync!(new Uint8Array(4), 0)).toThrow(failed);
     expect(outcomes(fs)).toEqual(['/f=A4', '/f=B4']);
   });
 });
