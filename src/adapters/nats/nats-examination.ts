@@ -35,7 +35,9 @@ export const LASTING_STREAM = { storage: 'file', retention: 'limits', max_age: 0
 
 /** The settings of the stream of a log: only a purge from the front can remove its entries. */
 export const LOG_STREAM = {
-  ...LASTING_STREAM,
+  storage: 'file',
+  retention: 'limits',
+  max_age: 0,
   // A full stream refuses new entries.
   discard: 'new',
   max_msgs_per_subject: -1,

@@ -1,7 +1,22 @@
 import type { StoreEvents } from '../../store/observe/store-events.ts';
 
+type PassedOn = Extract<
+  keyof StoreEvents,
+  | 'rotated'
+  | 'mergeStarted'
+  | 'merged'
+  | 'mergeFailed'
+  | 'slowSync'
+  | 'lowSpace'
+  | 'spaceRecovered'
+  | 'threadsUnavailable'
+  | 'poisoned'
+  | 'warmed'
+  | 'damaged'
+>;
+
 /** Events of the local store that a replicated store passes on. */
-export const PASSED_ON = [
+export const PASSED_ON: readonly PassedOn[] = [
   'rotated',
   'mergeStarted',
   'merged',
@@ -13,4 +28,4 @@ export const PASSED_ON = [
   'poisoned',
   'warmed',
   'damaged',
-] as const satisfies readonly (keyof StoreEvents)[];
+];
