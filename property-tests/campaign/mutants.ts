@@ -508,7 +508,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: GROUP_WRITER,
     find: '    sync.begin();\n    return (yield* fence.check',
     replace: '    return (yield* fence.check',
-    durability: 'deferred',
+    test: 'test/store/pause.test.ts',
   },
   'a new store installed during a pause': {
     file: 'src/store/open/creation.ts',

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { encodeOwnerRecord } from '../../src/directory/owner-record.ts';
 import { logName } from '../../src/format/file-name.ts';
 import { FencedError, type MetadataStore } from '../../src/index.ts';
+import { Health } from '../../src/store/commit/health.ts';
 import { CrashFs, formatTrace, openOn } from '../../src/testing/index.ts';
 import { deferred } from '../support/deferred.ts';
 import { makeSubject } from '../support/damage-subject.ts';
@@ -217,14 +218,19 @@ describe('a pause in which another host used the store', () => {
     expect(await keysAfter()).toEqual([1, 100]);
   });
 
-  /** If a refused sync stayed due, the commit loop would turn for ever and this file never end. */
+  /** If a refused sync stayed due, the commit loop would turn for ever. */
   test('with deferred batches: their sync is refused once, and the process goes on', async () => {
     const store = await openOn(fs, '/s', { ...SMALL, durability: { syncEveryMs: 1 } });
     await store.insertBatch(put(1));
     fs.leases.expire(LEASE);
     fs.faults.add({ call: 'renewLease', error: 'EIO', mode: 'sticky' });
     await vi.waitUntil(() => store.stats().state === 'poisoned');
+    const refusing = vi.spyOn(Health.prototype, 'poisonedWrite');
     await new Promise((resolve) => setTimeout(resolve, 5));
+    refusing.mockClear();
+    for (let round = 0; round < 20; round++) await new Promise(setImmediate);
+    expect(refusing).not.toHaveBeenCalled();
+    refusing.mockRestore();
     await expectFenced(store.insertBatch(put(2)), 'not-applied');
     await expect(store.close()).rejects.toThrow(FencedError);
   });
