@@ -47,12 +47,15 @@ describe('a simulated directory that is renamed and replaced while its store is 
     await fs.rename('/s', '/moved');
     await fs.makeDirectory('/s');
     await fs.syncDirectory('/');
-    await expect(insert(store, [3, 4])).rejects.toBeInstanceOf(DirectoryLostError);
+    // The write of the first batch was under way when its log was missed.
+    const error: unknown = await insert(store, [3, 4]).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(DirectoryLostError);
+    expect(error).toMatchObject({ outcome: 'unknown' });
     expect(await fs.readDirectory('/s')).toEqual([]);
-    const acknowledged = [...store.keys()].map(Number);
+    expect([...store.keys()].map(Number)).toEqual([1, 2]);
     const crashed = fs.minimalCrash();
     crashed.leases.break('/s/lodestore.lease');
-    expect(await keysOn(crashed, '/moved')).toEqual(acknowledged);
+    expect(await keysOn(crashed, '/moved')).toEqual([1, 2, 3]);
     await store.close().catch(() => undefined);
     expect(fs.heldDirectoryCount).toBe(0);
   });

@@ -76,7 +76,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     openReplicatedIn = async (environment, directory, options) => {
       const path = resolve(pathOf(directory, 'directory'));
       const own = resolveOrClose(options);
-      if (own instanceof Promise) return own;
+      if ('then' in own) return own;
       const store = new ReplicatedStore(environment, path, own);
       try {
         await store.#start();
