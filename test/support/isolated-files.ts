@@ -37,6 +37,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/store/merge-retry.test.ts': 'replaces modules and timers',
   'test/store/merge.test.ts': 'replaces modules and timers',
   'test/store/moved-directory.test.ts': 'counts open files, replaces the working directory',
+  'test/store/pause.test.ts': 'replaces a method of a class',
   'test/store/realms.test.ts': 'loads modules again, in another realm',
   'test/store/recovery-runner.test.ts': 'counts the open stores',
   'test/store/space.test.ts': 'replaces modules and clocks',
