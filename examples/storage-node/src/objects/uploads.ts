@@ -49,11 +49,14 @@ export class Uploads {
     this.#buffer = buffer;
   }
 
-  /** Serial, and 40 bits that only this node can compute. */
+  /**
+   * Serial, and 40 bits that only this node can compute. It begins with a letter: clients that take
+   * digits in XML for a number would change an id of digits (the client of MinIO does).
+   */
   #idOf(upload: Upload): string {
     const { mark } = this.#parts.hash(upload.serial % 2 ** 32, byteNameOf(upload.name));
     const serial = upload.serial.toString(16).padStart(12, '0');
-    return `${serial}${mark.toString(16).padStart(10, '0')}`;
+    return `u${serial}${mark.toString(16).padStart(10, '0')}`;
   }
 
   #infoOf(upload: Upload, bucket: Bucket): UploadInfo {
@@ -62,11 +65,13 @@ export class Uploads {
   }
 
   #find(uploadId: string): Upload | undefined {
-    if (!/^[0-9a-f]{22}$/.test(uploadId)) return undefined;
-    const serial = Number.parseInt(uploadId.slice(0, 12), 16);
+    // Until 2026-11-30 there was no letter before an id.
+    const id = /^u?([0-9a-f]{22})$/.exec(uploadId)?.[1];
+    if (id === undefined) return undefined;
+    const serial = Number.parseInt(id.slice(0, 12), 16);
     const record = this.#parts.store.get(keyOf('upload', serial));
     const upload = record && decodeUpload(serial, record.data);
-    return upload !== undefined && this.#idOf(upload) === uploadId ? upload : undefined;
+    return upload !== undefined && this.#idOf(upload) === `u${id}` ? upload : undefined;
   }
 
   /** @throws NoSuchUploadError */
