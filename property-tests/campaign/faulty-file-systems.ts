@@ -45,8 +45,8 @@ class HonestFile implements OpenFile {
     return this.file.stat();
   }
 
-  statSync(): ReturnType<OpenFile['statSync']> {
-    return this.file.statSync();
+  statSync(maxAgeMs?: number): ReturnType<OpenFile['statSync']> {
+    return this.file.statSync(maxAgeMs);
   }
 
   close(): Promise<void> {

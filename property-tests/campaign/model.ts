@@ -67,6 +67,11 @@ export class Model {
     return this.#batches.length;
   }
 
+  /** Number of batches acknowledged since the last open. */
+  get acknowledged(): number {
+    return this.#batches.filter(({ fate }) => fate === 'acked' || fate === 'deferred').length;
+  }
+
   /** A close without an error makes all acknowledged batches durable. */
   closed(): void {
     for (const batch of this.#batches) if (batch.fate === 'deferred') batch.fate = 'acked';

@@ -45,6 +45,27 @@ export async function moveAway(
 }
 
 /**
+ * Runs `work` while the log `number`, which is written, has another name. A process that stops
+ * meanwhile leaves nothing that an open could find, so crashes in between are not checked.
+ */
+export async function moveLogAway(
+  simulated: SimulatedMachine,
+  directory: string,
+  number: number,
+  work: () => Promise<void>,
+): Promise<void> {
+  const { machine } = simulated;
+  const path = `${directory}/log_${number.toString(16).padStart(16, '0')}`;
+  const aside = `${path}.aside`;
+  await simulated.quietly(() => machine.rename(path, aside), 'none');
+  await simulated.quietly(work, 'none');
+  await simulated.quietly(async () => {
+    await machine.rename(aside, path);
+    await machine.syncDirectory(directory);
+  }, 'none');
+}
+
+/**
  * Lets all calls in flight end, such as the write of a group whose rows are being indexed. Then a
  * change feed of the store must not be ahead of what its reads show.
  */

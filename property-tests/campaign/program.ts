@@ -54,8 +54,14 @@ export type Command =
    * renewed afterwards, so the store is fenced.
    */
   | { readonly kind: 'pause'; readonly rings: boolean; readonly isLost: boolean }
-  /** The batches are inserted while the directory is elsewhere. */
-  | { readonly kind: 'move'; readonly batches: readonly (readonly Op[])[] }
+  /** The batches are inserted while the directory, or the live log, has another name. */
+  | {
+      readonly kind: 'move';
+      readonly what: 'directory' | 'live log';
+      readonly batches: readonly (readonly Op[])[];
+    }
+  /** The store merges while callers repeat refused batches at once. */
+  | { readonly kind: 'repeat'; readonly callers: number }
   | { readonly kind: 'fail'; readonly rule: FaultRule }
   | { readonly kind: 'heal' }
   | { readonly kind: 'fill'; readonly freeBytes: number }
@@ -152,13 +158,16 @@ const hot: fc.Arbitrary<Command> = fc
     wait: isAwaited,
   }));
 
-/** A batch whose rows are indexed in several slices, with pauses between them. */
+/** Batches whose rows are read and indexed in several slices, with pauses between them. */
 const wide: fc.Arbitrary<Command> = fc.record({
-  kind: fc.constant('batch'),
-  ops: fc.array(fc.record({ key: fc.nat(KEYS.length - 1), size: fc.constantFrom(0, -1, 7) }), {
-    minLength: 65,
-    maxLength: 140,
-  }),
+  kind: fc.constant('burst'),
+  batches: fc.array(
+    fc.array(fc.record({ key: fc.nat(KEYS.length - 1), size: fc.constantFrom(0, -1, 7) }), {
+      minLength: 65,
+      maxLength: 140,
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
   wait,
 });
 
@@ -191,8 +200,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('move'),
+      what: fc.constantFrom('directory', 'live log'),
       batches: fc.array(ops, { minLength: 1, maxLength: 4 }),
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('repeat'), callers: fc.integer({ min: 1, max: 3 }) }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail'), rule }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('heal') }) },

@@ -1,6 +1,7 @@
 import { StoreBusyError, type BatchDurability, type MetadataStore } from '../../src/index.ts';
 import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import { Clock } from './clock.ts';
+import { Disturbances } from './disturbances.ts';
 import type { StoreFactory } from './store-factory.ts';
 import { Follower } from './follower.ts';
 import {
@@ -10,15 +11,19 @@ import {
   requireLegalRejection,
   requireLocked,
   requireOutcome,
-  type Mood,
 } from './legal-refusals.ts';
 import { Model, type Demand, type FailureKind, type ModelBatch } from './model.ts';
-import { letCallsEnd, moveAway, pause, readBeside } from './outside.ts';
+import { letCallsEnd, moveAway, moveLogAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
+import { repeatRefused } from './repetition.ts';
 import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
 import { changeOf, readState, toUpdates, type Change, type Op } from './state.ts';
 import { untilSynced } from './timer-sync.ts';
+import { Violation } from './violation.ts';
 
+/** Merges never begin by themselves. */
+const ENDLESS_BYTES = 2 ** 40;
+const LISTED_UPDATES = 64;
 const LEASE_LOST: FaultRule = { call: 'renewLease', error: 'EIO', mode: 'sticky' };
 
 /** Runs one program against the store and its model. Its machine collects the stop points. */
@@ -28,12 +33,11 @@ export class World {
   readonly #factory: StoreFactory;
   readonly #settings: Settings;
   readonly #follower: Follower | undefined;
+  readonly #disturbances: Disturbances;
   #store: MetadataStore | undefined;
   #clock: Clock = new Clock();
   #serial = 0;
   #inFlight: Promise<void>[] = [];
-  #mood: Mood = 'calm';
-  #faults: 'none' | 'planned' = 'none';
   #closing = false;
   #opens = 0;
   /** The open in which the process was paused last. */
@@ -46,13 +50,14 @@ export class World {
     this.simulated = new SimulatedMachine(settings, options, (failureKind) =>
       this.#demand(failureKind),
     );
+    this.#disturbances = new Disturbances(this.simulated, settings.disk === 'limited');
     if (settings.isFollowed === true) this.#follower = new Follower(factory, this.simulated);
   }
 
   /** Creates the store. With a rule, calls fail from the first one on. */
   async start(rule?: FaultRule): Promise<void> {
     await this.simulated.fit();
-    if (rule !== undefined) await this.#disturb({ kind: 'fail', rule });
+    if (rule !== undefined) this.#disturbances.plan(rule);
     await this.#open();
   }
 
@@ -62,7 +67,7 @@ export class World {
     this.simulated.look('the end');
     await this.#close();
     this.simulated.look('after close');
-    if (this.#mood === 'failing') await this.#follower?.drop();
+    if (this.#disturbances.mood === 'failing') await this.#follower?.drop();
     else await this.#follower?.lookAtEnd(this.model.demand());
     this.simulated.throwFailure();
   }
@@ -88,75 +93,68 @@ export class World {
         return this.#settle();
       case 'reopen':
         await this.#close();
-        if (this.#faults === 'none' && !this.simulated.aborted) this.#becomeCalm();
+        this.#disturbances.closed();
         return this.#open();
       case 'second-open':
         return this.#openTwice();
       case 'read-beside':
-        if (this.#mood === 'failing') return;
+        if (this.#disturbances.mood === 'failing') return;
         await readBeside(this.#factory, this.simulated, this.model.demand());
         return this.#follower?.look();
       case 'pause':
         this.#pausedOpen = this.#opens;
-        if (command.isLost) await this.#disturb({ kind: 'fail', rule: LEASE_LOST });
+        if (command.isLost) this.#disturbances.plan(LEASE_LOST);
         return pause(this.simulated, this.#factory.directory, command.rings);
       case 'move':
-        return this.#move(command.batches);
+        return this.#move(command);
+      case 'repeat':
+        // A poisoned store refuses without a turn of the event loop.
+        if (this.#disturbances.mood === 'failing') return;
+        return repeatRefused(this.#store!, this.simulated, command.callers, this.#merge());
       case 'crash':
         return this.#crash(command.choices);
       case 'kill':
         return this.#crash(undefined);
       case 'crash-during-open':
         return this.#crashDuringOpen(command);
-      case 'fail':
-      case 'heal':
-      case 'fill':
-      case 'free':
-      case 'abort':
-        return this.#disturb(command);
-    }
-  }
-
-  async #disturb(command: Extract<Command, { kind: 'fail' | 'heal' | 'fill' | 'free' | 'abort' }>) {
-    const { simulated } = this;
-    if (command.kind === 'fail' || command.kind === 'abort') this.#mood = 'failing';
-    switch (command.kind) {
-      case 'fail':
-        this.#faults = 'planned';
-        simulated.machine.faults.add(command.rule);
-        return;
-      case 'heal':
-        this.#clearFaults();
-        return;
-      case 'fill':
-        if (this.#settings.disk === 'limited' && this.#mood === 'calm') this.#mood = 'full';
-        return simulated.fill(command.freeBytes);
       case 'free':
         await this.#settle();
-        if (this.#mood === 'full') this.#mood = 'calm';
-        return simulated.fill('all');
+        return this.#disturbances.disturb(command);
+      case 'fail':
+      case 'heal':
+      case 'fill':
       case 'abort':
-        simulated.aborted = true;
-        simulated.machine.abort();
+        return this.#disturbances.disturb(command);
     }
   }
 
   /** A limited disk may lack the space for the other directory. */
-  async #move(batches: readonly (readonly Op[])[]): Promise<void> {
-    if (this.#mood !== 'calm' || this.#settings.disk === 'limited') return;
+  async #move({ what, batches }: Extract<Command, { kind: 'move' }>): Promise<void> {
+    if (this.#disturbances.mood !== 'calm' || this.#settings.disk === 'limited') return;
     await this.#settle();
-    await moveAway(this.simulated, this.#factory.directory, () =>
+    const insert = () =>
       this.#hand(
         batches.map((ops) => this.#insert(ops)),
         true,
-      ),
-    );
+      );
+    const { directory } = this.#factory;
+    if (what === 'directory') return moveAway(this.simulated, directory, insert);
+    // Merges that begin by themselves would open the next log meanwhile.
+    const { liveNumber } = this.#store!.stats().logs;
+    if (this.#settings.mergeBytes < ENDLESS_BYTES || liveNumber === undefined) return;
+    this.#disturbances.failed();
+    const before = this.model.acknowledged;
+    await moveLogAway(this.simulated, directory, liveNumber, insert);
+    if (this.model.acknowledged > before) {
+      throw new Violation('I1', 'a batch is acknowledged whose log has lost its name');
+    }
+    await this.run({ kind: 'reopen' });
   }
 
   #demand(failureKind: FailureKind): Demand {
     if (this.#store === undefined) return this.model.demand();
     // After a failed sync, bytes that readers saw may be missing from the page cache, too.
-    const worst = this.#mood === 'failing' ? 'power' : failureKind;
+    const worst = this.#disturbances.mood === 'failing' ? 'power' : failureKind;
     return this.model.demandOf(readState(this.#store), worst);
   }
 
@@ -224,7 +222,10 @@ export class World {
   #insert(ops: readonly Op[], durability?: BatchDurability): Promise<void> {
     const changes = this.#changesOf(ops);
     const batch = this.model.begin(changes, durability ?? this.#durability);
-    return this.#store!.insertBatch(toUpdates(changes), { durability }).then(
+    const updates = toUpdates(changes);
+    // Long ones as iterables, of which the store reads one at a time.
+    const given = updates.length > LISTED_UPDATES ? updates.values() : updates;
+    return this.#store!.insertBatch(given, { durability }).then(
       this.#inGeneration(() => {
         this.model.acknowledge(batch);
         // I12: an acknowledged batch survives the worst crash at once.
@@ -235,7 +236,7 @@ export class World {
   }
 
   #rejected(batch: ModelBatch, error: unknown): void {
-    this.model.reject(batch, requireOutcome(error, this.#mood));
+    this.model.reject(batch, requireOutcome(error, this.#disturbances.mood));
     this.simulated.lookAtWorst('a rejection');
   }
 
@@ -246,7 +247,9 @@ export class World {
         this.model.synced(count);
         this.simulated.lookAtWorst('a sync');
       }),
-      this.#inGeneration((error: unknown) => requireLegalRejection('a sync', error, this.#mood)),
+      this.#inGeneration((error: unknown) =>
+        requireLegalRejection('a sync', error, this.#disturbances.mood),
+      ),
     );
   }
 
@@ -254,7 +257,7 @@ export class World {
   async #tick(): Promise<void> {
     this.#clock.ring();
     await this.#settle();
-    if (this.#mood !== 'calm') return;
+    if (this.#disturbances.mood !== 'calm') return;
     await this.simulated.bounded(untilSynced(this.#store!, this.#clock), 'the sync of the timer');
     this.model.synced(this.model.count);
     this.simulated.lookAtWorst('a tick');
@@ -262,7 +265,9 @@ export class World {
 
   #merge(): Promise<void> {
     return this.#store!.merge().catch(
-      this.#inGeneration((error: unknown) => requireLegalMerge(error, this.#mood, this.#closing)),
+      this.#inGeneration((error: unknown) =>
+        requireLegalMerge(error, this.#disturbances.mood, this.#closing),
+      ),
     );
   }
 
@@ -287,7 +292,7 @@ export class World {
         this.#store = await this.simulated.bounded(opening, 'an open');
       } catch (error) {
         this.#judgeRefusal(error, attempt);
-        await this.#calmDown();
+        await this.#disturbances.end();
       }
     }
     this.model.collapse(readState(this.#store));
@@ -298,24 +303,8 @@ export class World {
 
   /** I5: only a failing call may keep a store from opening, and only while it fails. */
   #judgeRefusal(error: unknown, attempt: number): void {
-    const isHindered = this.#mood === 'failing' || this.simulated.isFull;
+    const isHindered = this.#disturbances.mood === 'failing' || this.simulated.isFull;
     requireLegalOpen(error, isHindered && attempt === 1);
-  }
-
-  async #calmDown(): Promise<void> {
-    if (this.simulated.aborted) await this.simulated.restart(undefined);
-    this.#clearFaults();
-    await this.simulated.fill('all');
-    this.#becomeCalm();
-  }
-
-  #clearFaults(): void {
-    this.simulated.machine.faults.clear();
-    this.#faults = 'none';
-  }
-
-  #becomeCalm(): void {
-    this.#mood = this.simulated.isFull ? 'full' : 'calm';
   }
 
   async #close(): Promise<void> {
@@ -324,7 +313,7 @@ export class World {
     this.#closing = true;
     const closing = store.close().then(
       this.#inGeneration(() => this.model.closed()),
-      this.#inGeneration((error: unknown) => requireLegalClose(error, this.#mood)),
+      this.#inGeneration((error: unknown) => requireLegalClose(error, this.#disturbances.mood)),
     );
     await this.simulated.bounded(closing, 'a close');
     await this.simulated.bounded(inFlight, 'what was handed in before a close');
@@ -342,7 +331,7 @@ export class World {
 
   /** I11: there is one writer. */
   async #openTwice(): Promise<void> {
-    if (this.#mood !== 'calm') return;
+    if (this.#disturbances.mood !== 'calm') return;
     const second = this.#factory.open(this.simulated.machine).then(
       () => undefined,
       (error: unknown) => error,
@@ -365,8 +354,7 @@ export class World {
     await this.simulated.restart(choices);
     void store?.close().catch(() => undefined);
     this.#leave(demand, shown);
-    this.#faults = 'none';
-    this.#becomeCalm();
+    this.#disturbances.restarted();
   }
 
   /** I7: the machine stops again while it recovers. */
@@ -389,8 +377,7 @@ export class World {
     this.simulated.setAlarm(0, undefined);
     await this.simulated.restart(command.choices);
     void store?.close().catch(() => undefined);
-    this.#faults = 'none';
-    this.#becomeCalm();
+    this.#disturbances.restarted();
     await this.#open();
   }
 }
