@@ -40,6 +40,7 @@ import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
 import type { Volume } from './volumes/volume.ts';
 import { RecentErrors } from './recent-errors.ts';
+import { nextTurn, refusedNextTurn } from './turn-pace.ts';
 
 export interface WorkProgress {
   readonly volume: number;
@@ -140,7 +141,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
    */
   async createBucket(name: string, policy?: BucketPolicy): Promise<boolean> {
     this.#check();
-    return this.#buckets.create(name, policy);
+    return refusedNextTurn(this.#buckets.create(name, policy));
   }
 
   bucket(name: string): BucketInfo | undefined {
@@ -161,12 +162,12 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
 
   async deleteBucket(name: string): Promise<void> {
     this.#check();
-    await this.#buckets.delete(name);
+    await refusedNextTurn(this.#buckets.delete(name));
   }
 
   async put(bucket: string, name: string, body: Body, options: PutOptions): Promise<ObjectInfo> {
     this.#check();
-    return this.#writer.put(bucket, name, body, options);
+    return refusedNextTurn(this.#writer.put(bucket, name, body, options));
   }
 
   async info(bucket: string, name: string): Promise<ObjectInfo | undefined> {
@@ -204,7 +205,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     options: { readonly condition?: Condition } = {},
   ): Promise<boolean> {
     this.#check();
-    return this.#writer.delete(bucket, name, options.condition);
+    return refusedNextTurn(this.#writer.delete(bucket, name, options.condition));
   }
 
   async setMeta(
@@ -213,7 +214,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     change: (details: ObjectDetails) => ObjectMeta,
   ): Promise<ObjectInfo> {
     this.#check();
-    return this.#writer.setMeta(bucket, name, change);
+    return refusedNextTurn(this.#writer.setMeta(bucket, name, change));
   }
 
   async list(bucketName: string, options: ListOptions = {}): Promise<ObjectList> {
@@ -228,7 +229,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
 
   async createUpload(bucket: string, name: string, meta: ObjectMeta): Promise<UploadInfo> {
     this.#check();
-    return this.#uploads.create(bucket, name, meta);
+    return refusedNextTurn(this.#uploads.create(bucket, name, meta));
   }
 
   async upload(bucket: string, name: string, uploadId: string): Promise<UploadInfo | undefined> {
@@ -242,7 +243,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     options: PutOptions,
   ): Promise<PartInfo> {
     this.#check();
-    return this.#uploads.putPart(uploadId, number, body, options);
+    return refusedNextTurn(this.#uploads.putPart(uploadId, number, body, options));
   }
 
   async parts(uploadId: string): Promise<readonly PartInfo[]> {
@@ -258,12 +259,14 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     condition?: Condition,
   ): Promise<ObjectInfo> {
     this.#check();
-    return this.#uploads.complete(bucket, name, uploadId, parts, description, condition);
+    return refusedNextTurn(
+      this.#uploads.complete(bucket, name, uploadId, parts, description, condition),
+    );
   }
 
   async abortUpload(uploadId: string): Promise<void> {
     this.#check();
-    await this.#uploads.abort(uploadId);
+    await refusedNextTurn(this.#uploads.abort(uploadId));
   }
 
   async uploads(bucketName: string, options: UploadListOptions = {}): Promise<UploadList> {
@@ -338,7 +341,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
       await publisher.idle();
       await this.#upkeep.retired();
       if (this.#writer.marks.inFlight === 0 && names.folds.waiting === 0) return;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
   }
 

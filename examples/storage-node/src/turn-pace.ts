@@ -1,3 +1,24 @@
+/**
+ * Resolves in a later turn of the event loop. A call that waits for no I/O needs it at its end:
+ * callers that repeat such a call at once would otherwise keep timers and I/O from running, and
+ * with them what frees space.
+ */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * Settles as `call`. A refusal, which may have waited for nothing, takes a turn of the event loop.
+ */
+export async function refusedNextTurn<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    await nextTurn();
+    throw error;
+  }
+}
+
 interface Waiting {
   readonly bytes: number;
   readonly go: () => void;

@@ -34,6 +34,7 @@ const { values } = parseArgs({
 const MOST_MS = 120_000;
 /** As `MOST_MS`, for loading the modules, which is slow where others have the CPU. */
 const MOST_LOAD_MS = 600_000;
+const REPORT_ROUNDS = 20;
 const isMounted = process.getuid?.() === 0 && values['disk-bytes'] !== '0';
 const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'lodestore-node-soak-'));
 const data = join(directory, 'data');
@@ -142,7 +143,19 @@ async function check(end?: RoundEnd): Promise<void> {
   }
 }
 
+/**
+ * A node that does not free space any more refuses every body, and then nothing it acknowledged is
+ * lost: each few rounds must have emptied volumes and stored objects.
+ */
+function requireProgress(before: SoakCounts): void {
+  for (const what of ['compacted', 'compressedAcknowledged', 'deferredAcknowledged'] as const) {
+    if (counts[what] > before[what]) continue;
+    throw new Error(`"${what}" is ${counts[what]} for ${REPORT_ROUNDS} rounds`);
+  }
+}
+
 async function soak(endMs: number): Promise<void> {
+  let before: SoakCounts = { ...counts };
   for (let number = 1; Date.now() < endMs; number++) {
     const isFilledUp = isMounted && number % 4 === 3;
     const lengthMs = 1_000 + ((number * 7919) % 4_000);
@@ -157,7 +170,10 @@ async function soak(endMs: number): Promise<void> {
       await flip(data, ledger, counts);
       await check();
     }
-    if (number % 20 === 0) process.stderr.write(`${JSON.stringify(counts)}\n`);
+    if (number % REPORT_ROUNDS > 0) continue;
+    process.stderr.write(`${JSON.stringify(counts)}\n`);
+    requireProgress(before);
+    before = { ...counts };
   }
 }
 

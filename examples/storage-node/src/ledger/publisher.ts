@@ -1,5 +1,6 @@
 import { WriteBatch, type MetadataStore } from 'lodestore';
 import { BusyError, NodeError, NoSpaceError } from '../node-errors.ts';
+import { nextTurn } from '../turn-pace.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import type { Volume } from '../volumes/volume.ts';
 import { encodeBucketRecord, type Bucket } from './bucket-record.ts';
@@ -225,6 +226,8 @@ export interface PublisherFigures {
  * sync; the next turn starts when it is durable. A change therefore sees exactly what was published
  * before it, and its checks (preconditions, the leaf of a name, live bytes) still hold when it is
  * published. Lodestore conditions are not needed, because this is the only writer.
+ *
+ * A turn that wrote nothing has waited for no I/O, so the event loop has a turn after it.
  */
 export class Publisher {
   readonly #store: MetadataStore;
@@ -233,6 +236,7 @@ export class Publisher {
   readonly figures: PublisherFigures = { turns: 0, changes: 0, refused: 0 };
   #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
+  #writtenTurns = 0;
   /** Set when the store has failed: nothing is published any more. */
   failure: Error | undefined;
 
@@ -266,7 +270,11 @@ export class Publisher {
 
   async #run(): Promise<void> {
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#publish(this.#take());
+    while (this.#queue.length > 0) {
+      const before = this.#writtenTurns;
+      await this.#publish(this.#take());
+      if (this.#writtenTurns === before) await nextTurn();
+    }
     this.#running = undefined;
   }
 
@@ -301,7 +309,10 @@ export class Publisher {
     try {
       if (this.failure !== undefined) throw this.failure;
       turn.seal(this.#counters);
-      if (turn.batch.size > 0) await this.#store.insertBatch(turn.batch);
+      if (turn.batch.size > 0) {
+        await this.#store.insertBatch(turn.batch);
+        this.#writtenTurns++;
+      }
     } catch (error) {
       await this.#refused(
         done.map(({ one }) => one),

@@ -8,6 +8,7 @@ import type { IndexParts, LeafSource } from './index-parts.ts';
 import { applyDeltas, encodeLeaf } from './leaf-block.ts';
 import { NO_BLOCK, type Leaf } from './leaf-directory.ts';
 import { encodeLeafRecord, leafKey } from './leaf-record.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /** Leaves that are folded with one write and one batch. */
 const LEAVES_AT_ONCE = 32;
@@ -62,7 +63,7 @@ export class FoldQueue {
 
   async #run(): Promise<void> {
     // Lets other changes of the turn that is being committed join.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     while (this.#due.size > 0 && !this.#isClosed) {
       const leaves = [...this.#due].slice(0, LEAVES_AT_ONCE);
       for (const leaf of leaves) this.#due.delete(leaf);

@@ -10,6 +10,7 @@ import { LeafDirectory, NO_BLOCK, type Leaf } from './leaf-directory.ts';
 import { LeafReader } from './leaf-reader.ts';
 import { decodeLeafRecord, encodeLeafRecord, leafKey } from './leaf-record.ts';
 import type { IndexParts, LeafSource, NumberedDelta } from './index-parts.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /**
  * The names of all objects in byte order, bucket by bucket.
@@ -164,7 +165,7 @@ export class NameIndex implements LeafSource {
         leaf.handle === handle &&
         this.#store.valueOf(leafKey(leaf.id)) === handle;
       if (!isCurrent) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         continue;
       }
       const all = applyDeltas(names, this.deltasOf(leaf));

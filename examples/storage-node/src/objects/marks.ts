@@ -1,6 +1,7 @@
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { encodeRecord } from '../volumes/record.ts';
 import type { NodeParts } from './node-parts.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 const NOTHING = new Uint8Array();
 
@@ -29,7 +30,7 @@ export class Marks {
 
   /** Resolves when no mark is in flight. */
   async idle(): Promise<void> {
-    while (this.#inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
+    while (this.#inFlight > 0) await nextTurn();
   }
 
   get inFlight(): number {

@@ -11,11 +11,14 @@ import { encodeObject, storedIn, type Target } from './object-record.ts';
 import { PendingPut } from './pending-put.ts';
 import type { Publication } from './publication.ts';
 import { shareOfQuota } from './writers.ts';
+import { nextTurn, TurnPace } from '../turn-pace.ts';
 
 /** A client that is refused because a flush failed may try again after this time. */
 const RETRY_AFTER_MS = 1_000;
 /** Bytes of records that are encoded without a turn for others. */
 const ENCODE_BYTES = 256 * 1024;
+/** Memory of the puts that are acknowledged in one turn of the event loop. */
+const TURN_BYTES = 256 * 1024;
 
 export interface WriteBufferOptions {
   readonly limitBytes: number;
@@ -54,6 +57,8 @@ export class WriteBuffer {
   readonly #options: WriteBufferOptions;
   readonly #budget: ByteBudget;
   readonly #buffers = new Map<Bucket, BucketBuffer>();
+  /** An acknowledgement waits for no I/O: timers and flushes need turns, too. */
+  readonly #pace: TurnPace = new TurnPace(TURN_BYTES);
   readonly counts: WriteBufferCounts = { puts: 0, flushes: 0, failures: 0 };
   #timer: NodeJS.Timeout | undefined;
   #background: Promise<void> | undefined;
@@ -148,6 +153,7 @@ export class WriteBuffer {
     // Without the library it could not be written later.
     if (target.bucket.policy.compression === 'zstd') await loadZstd();
     const put = new PendingPut(target, fields, pieces);
+    await this.#pace.take(put.heldBytes);
     if (!this.#budget.tryTake(put.heldBytes)) {
       this.#flushInBackground('sound');
       await this.#budget.take(put.heldBytes, true);
@@ -300,7 +306,7 @@ export class WriteBuffer {
       bytes += record.lengthBytes;
       if (bytes < ENCODE_BYTES) continue;
       bytes = 0;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
     const writer = writers.of(bucket);
     const results = await Promise.allSettled(

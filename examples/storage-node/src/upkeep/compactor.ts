@@ -12,7 +12,8 @@ import type { Liveness } from './liveness.ts';
 import { markLostCopy } from './mark-lost-copy.ts';
 import { noteDamage } from './note-damage.ts';
 import { Outbox } from './outbox.ts';
-import { READERS_MS, turnOfOthers, type Pace } from './pace.ts';
+import { READERS_MS, type Pace } from './pace.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /** Maximum number of records that are copied with one write and one sync. */
 const BATCH_BYTES = 8 * 2 ** 20;
@@ -248,7 +249,7 @@ export class Compactor {
       for await (const window of walkWindows(volumes, volume, volume.endBytes, windows)) {
         this.#foundGaps(volume, window);
         for (const [i, record] of window.records.entries()) {
-          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
+          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await nextTurn();
           if (!this.#isToMove(volume, record)) continue;
           if (!filling.hasRoom(record.lengthBytes)) await send();
           filling.add(record);

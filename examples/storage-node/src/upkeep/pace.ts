@@ -27,8 +27,3 @@ export class Pace {
     await this.#pause(milliseconds);
   }
 }
-
-/** Requests of clients take precedence. */
-export function turnOfOthers(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

@@ -6,7 +6,7 @@ import type { NodeParts } from '../objects/node-parts.ts';
 import { decodeEntry } from '../objects/object-entry.ts';
 import { decodePart } from '../objects/upload-record.ts';
 import { placeOf } from '../volumes/handle.ts';
-import { turnOfOthers } from './pace.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /** Referenced bytes, recounted from the metadata. */
 export interface Recount {
@@ -78,7 +78,7 @@ async function count(moment: Moment, epochMs: number): Promise<Recount> {
   ): Promise<void> => {
     for (const [, record] of moment.records.entries(rangeOf(space))) {
       add(record.value, lengthOf(record));
-      if (++seen % RECORDS_AT_ONCE === 0) await turnOfOthers();
+      if (++seen % RECORDS_AT_ONCE === 0) await nextTurn();
     }
   };
   await each('object', ({ data }) => {

@@ -4,7 +4,8 @@ import { isRecordSound } from '../volumes/record.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
-import { turnOfOthers, type Pace } from './pace.ts';
+import type { Pace } from './pace.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /** A live record, or its place, that cannot be read. */
 export interface Damage {
@@ -108,7 +109,7 @@ export class Scrubber {
         this.current!.doneBytes = window.endOffset;
         hasGap ||= window.gaps.length > 0;
         for (const [i, record] of window.records.entries()) {
-          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
+          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await nextTurn();
           report.records++;
           const { header, offset } = record;
           if (this.#liveness.isMark(record) || !this.#liveness.isLive(volume, record)) continue;

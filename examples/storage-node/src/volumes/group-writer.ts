@@ -6,6 +6,7 @@ import type { VolumeKind, VolumeVersion } from './volume-header.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
 import { readVolumeHeader, type VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
+import { nextTurn } from '../turn-pace.ts';
 
 /** A group takes no more records once it has this many bytes, or this many records. */
 const GROUP_BYTES = 8 * 2 ** 20;
@@ -159,7 +160,7 @@ export class GroupWriter {
 
   async #run(): Promise<void> {
     // Records appended in the same turn of the event loop join the group.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     while (this.#queue.length > 0 || this.#rotations.length > 0) {
       await this.#rotateIfAsked();
       if (this.#queue.length === 0) continue;
