@@ -157,4 +157,26 @@ describe('a directory', () => {
       await directory.close();
     },
   );
+
+  test('whose path leads elsewhere makes, changes and removes no name there (by-path)', async () => {
+    const fs = machine('by-path');
+    await fs.makeDirectory('/a');
+    const directory = await Directory.open(fs, '/a');
+    await fs.rename('/a', '/moved');
+    await fs.makeDirectory('/a');
+    const kept = await fs.open('/a/kept', 'wx');
+    await kept.close();
+    const calls = [
+      directory.open('/a/f', 'wx'),
+      directory.makeDirectory('/a/d'),
+      directory.rename('/a/kept', '/a/g'),
+      directory.link('/a/kept', '/a/h'),
+      directory.unlink('/a/kept'),
+    ];
+    for (const result of await Promise.allSettled(calls)) {
+      expect(result).toMatchObject({ reason: { code: 'LODESTORE_DIRECTORY_LOST', path: '/a' } });
+    }
+    expect((await fs.readDirectory('/a')).map(({ name }) => name)).toEqual(['kept']);
+    await directory.close();
+  });
 });
