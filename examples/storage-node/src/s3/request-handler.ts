@@ -157,7 +157,7 @@ export class RequestHandler {
       operation: progress.operation,
       method: message.method ?? '',
       path: message.url?.split('?')[0] ?? '',
-      status: statusOf(response, error),
+      status: statusOf(response, reply, error),
       receivedBytes: call?.reader?.receivedBytes ?? 0,
       sentBytes: reply.sentBytes,
       durationMs: performance.now() - progress.startMs,
@@ -171,8 +171,13 @@ export class RequestHandler {
 }
 
 /** A failure counts even if the head that was sent before it said 200. */
-function statusOf(response: ServerResponse, error: ProtocolError | undefined): number {
-  if (response.writableFinished) return error?.status ?? response.statusCode;
+function statusOf(
+  response: ServerResponse,
+  reply: Reply,
+  error: ProtocolError | undefined,
+): number {
+  // A client that sent `Expect: 100-continue` closes once it has read a refusal.
+  if (response.writableFinished || reply.isRefusalSent) return error?.status ?? response.statusCode;
   return error !== undefined && error.status >= 500 ? error.status : STATUS_CLIENT_GONE;
 }
 

@@ -17,6 +17,7 @@ export class Reply {
   #waitedMs = 0;
   #waitsSinceMs: number | undefined;
   #isKeptAlive = false;
+  #isRefusalSent = false;
   sentBytes = 0;
 
   constructor(response: ServerResponse, isHead: boolean, now: () => number, requestId: string) {
@@ -38,6 +39,11 @@ export class Reply {
   /** The status was sent, and XML will follow. */
   get isKeptAlive(): boolean {
     return this.#isKeptAlive;
+  }
+
+  /** All of a refusal is on its way, although the client may close the connection before its end. */
+  get isRefusalSent(): boolean {
+    return this.#isRefusalSent;
   }
 
   /** Sends white space every `everyMs`, until the returned function is called. */
@@ -95,8 +101,11 @@ export class Reply {
   ): void {
     const bytes = this.#begin(status, body, { ...headers, connection: 'close' });
     const response = this.#response;
+    // Node sends the head with the first bytes of a body. A response to HEAD has none.
     if (bytes === undefined) response.flushHeaders();
-    else response.write(bytes);
+    response.write(bytes ?? body, (error) => {
+      this.#isRefusalSent = error === undefined || error === null;
+    });
     let leftBytes = bound.bytes;
     const end = (): void => void response.end();
     const timer = setTimeout(end, bound.ms);
