@@ -238,6 +238,24 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '!SUB_RESOURCES',
     test: 'test/storage-node/s3/protocol.test.ts',
   },
+  'a host name that begins with a bucket is ignored': {
+    file: 'examples/storage-node/src/s3/request-handler.ts',
+    find: "    if (settings.domains.length === 0) assertMeantByPath(request.header('host'), node);\n",
+    replace: "    if (request.path === '') assertMeantByPath(request.header('host'), node);\n",
+    test: 'test/storage-node/s3/host-style.test.ts',
+  },
+  'an object whose bucket is in the host name is created as a bucket': {
+    file: 'examples/storage-node/src/s3/dispatch.ts',
+    find: '  if (id !== undefined && OBJECT_OPERATIONS.has(id)) return true;\n',
+    replace: '',
+    test: 'test/storage-node/s3/host-style.test.ts',
+  },
+  'a host name that is none of the domains is taken for one': {
+    file: 'examples/storage-node/src/s3/call/bucket-host.ts',
+    find: '  if (longest !== undefined) return name.slice(0, -longest.length - 1);\n',
+    replace: '  return longest && name.slice(0, -longest.length - 1);\n',
+    test: 'test/storage-node/s3/host-style.test.ts',
+  },
   'a compressed block is decompressed before its checksum is compared': {
     file: 'examples/storage-node/src/volumes/stored-body.ts',
     find: '  if (!table.isSound(block, stored)) return undefined;\n',

@@ -34,6 +34,8 @@ test.each([
   [['start', '--volume-bytes', 'much'], '--volume-bytes: much is not a number of bytes'],
   [['start', '--dead-ratio', 'half'], '--dead-ratio: half is not a share such as 0.5'],
   [['start', '--port', ''], '--port:  is not a port'],
+  [['start', '--domain', 'a_b'], '--domain: a_b is not the name of a host'],
+  [['start', '--domain', '10.0.0.1'], '--domain: 10.0.0.1 is not the name of a host'],
   [['start', '--host', ''], '--host: an empty address would be every address'],
   [['start', '--access-key', 'A'], '--access-key and --secret-key go together'],
 ])('wrong use is told in one line: %j', async (args, reason) => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { NodeError } from '../node-errors.ts';
 import type { NodeOptions } from '../node-options.ts';
+import { domainsOf } from '../s3/call/bucket-host.ts';
 import {
   assertS3Name,
   createBucketWith,
@@ -22,6 +23,7 @@ interface Flags extends PolicyFlags {
   readonly host?: string;
   readonly port?: string;
   readonly region?: string;
+  readonly domain?: readonly string[];
   readonly accessLog?: boolean;
   readonly rate?: string;
   readonly volumeBytes?: string;
@@ -86,6 +88,7 @@ function startOptionsOf(flags: Flags): StartOptions {
     port: portOf('--port', port),
     adminPort: portOf('--admin-port', adminPort),
     region,
+    domains: domainsFor(flags),
     accessLog,
     ...(accessKey !== undefined &&
       secretKey !== undefined && {
@@ -95,6 +98,14 @@ function startOptionsOf(flags: Flags): StartOptions {
       tlsKey !== undefined && { tls: { certificate: tlsCert, key: tlsKey } }),
     node: nodeOptionsOf(flags),
   };
+}
+
+function domainsFor({ domain }: Flags): readonly string[] {
+  try {
+    return domainsOf(domain);
+  } catch (error) {
+    throw usage(`--domain: ${(error as Error).message}`);
+  }
 }
 
 type Add = (
@@ -189,6 +200,11 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     .option('--secret-key <secret>', 'of --access-key')
     .option('--tls-cert <file>', 'PEM: serve S3 over TLS; SIGHUP reads both files again')
     .option('--tls-key <file>', 'PEM, of --tls-cert')
+    .option(
+      '--domain <name>',
+      'name of this node: NAME, and BUCKET.NAME for a bucket; may be repeated',
+      (name: string, others: readonly string[] | undefined) => [...(others ?? []), name],
+    )
     .option('--region <name>', 'region reported to clients', 'us-east-1')
     .option('--volume-bytes <bytes>', 'length of a volume (default: 1G)')
     .option(

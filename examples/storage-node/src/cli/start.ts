@@ -23,6 +23,8 @@ export interface StartOptions {
   /** Port of the status page, on the loopback. */
   readonly adminPort: number;
   readonly region: string;
+  /** Names of hosts that may have a bucket in front. */
+  readonly domains: readonly string[];
   readonly accessLog: boolean;
   /** Used instead of the keys in the key file. */
   readonly key?: StoredKey;
@@ -60,7 +62,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     await writeRunFile(directory, running);
     io.out(`S3 endpoint    ${s3Url}\n`);
     io.out(`Status page    ${adminUrl}\n`);
-    io.out(`Region         ${options.region}, buckets in the path\n`);
+    io.out(`Region         ${options.region}, buckets in the path${before(options.domains)}\n`);
     io.out(`Access key     ${settings.keys[0]!.accessKeyId}\n`);
     if (options.key === undefined) io.out(`Secret key     in ${keyFilePath(directory)}\n`);
     if (options.tls !== undefined) {
@@ -84,6 +86,10 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     await forgetRunning(directory);
     await node.close();
   }
+}
+
+function before(domains: readonly string[]): string {
+  return domains.map((domain) => ` or before .${domain}`).join('');
 }
 
 /** @throws Error that names the flag to change */
@@ -111,7 +117,7 @@ async function listening(
 }
 
 async function serverOptionsOf(
-  { accessLog, key, region, tls }: StartOptions,
+  { accessLog, domains, key, region, tls }: StartOptions,
   directory: string,
   io: CliIo,
 ): Promise<S3ServerOptions & { readonly tlsSummary: string }> {
@@ -120,6 +126,7 @@ async function serverOptionsOf(
   return {
     keys,
     region,
+    domains,
     log: (entry) => {
       if (accessLog) io.out(`${JSON.stringify(entry)}\n`);
       if (entry.error === 'InternalError') io.err(`${failureText(entry)}\n`);

@@ -32,6 +32,7 @@ import { uploadPart, uploadPartCopy } from './operations/upload-parts.ts';
 import { abortUpload, completeUpload, createUpload } from './operations/uploads.ts';
 import { deleteObject, putObject } from './operations/write-object.ts';
 import { ProtocolError } from './base/protocol-error.ts';
+import { BY_PATH, hostStyleRefusal } from './call/bucket-host.ts';
 import type { S3Call, S3Operation } from './call/s3-call.ts';
 import type { S3Request } from './call/s3-request.ts';
 
@@ -60,6 +61,10 @@ function notImplemented(keys: readonly string[]): [string, S3Operation][] {
 
 const NOT_ALLOWED = operation('MethodNotAllowed', () => {
   throw new ProtocolError('MethodNotAllowed');
+});
+
+const NO_BUCKET = operation('MethodNotAllowed', () => {
+  throw new ProtocolError('MethodNotAllowed', `The path has no bucket. ${BY_PATH}.`);
 });
 
 const NO_CORS = operation('CorsPreflight', () => {
@@ -153,6 +158,54 @@ const OBJECT_METHODS: Readonly<Record<string, Method>> = {
 
 const LIST_BUCKETS = operation('ListBuckets', listBuckets);
 
+/** Query names of a listing of a bucket, which that of all buckets has not. */
+const OF_BUCKET_LISTINGS: readonly string[] = [
+  'delimiter',
+  'encoding-type',
+  'fetch-owner',
+  'key-marker',
+  'marker',
+  'max-keys',
+  'max-uploads',
+  'start-after',
+  'upload-id-marker',
+  'version-id-marker',
+];
+
+const OF_BUCKETS: ReadonlySet<string> = new Set([
+  ...OF_BUCKET_LISTINGS,
+  ...Object.values(BUCKET_METHODS).flatMap(({ byKey }) => [...byKey.keys()]),
+]);
+
+/** What SDKs call an operation on an object, in the query name `x-id`. */
+const OBJECT_OPERATIONS: ReadonlySet<string> = new Set([
+  'CopyObject',
+  'UploadPartCopy',
+  ...Object.values(OBJECT_METHODS).flatMap(({ byKey, otherwise }) =>
+    [...byKey.values(), otherwise].map(({ name }) => name),
+  ),
+]);
+
+/** Headers of an object that the creation of a bucket cannot have. */
+const OF_OBJECTS = /^(?:if-(?:none-)?match|x-amz-(?:copy-source|tagging|meta-.*))$/s;
+
+/**
+ * A request for a bucket without a key, or without a bucket, that can only mean more: its client
+ * has the bucket in the host name. Taken by path, a PUT of an object would create a bucket.
+ */
+function isByHost(request: S3Request): boolean {
+  const id = request.queryValue('x-id');
+  if (request.bucket === undefined) {
+    const isOfBucket = request.query.some(([name]) => OF_BUCKETS.has(name));
+    return isOfBucket || (id !== undefined && id !== 'ListBuckets');
+  }
+  if (request.key !== undefined) return false;
+  if (id !== undefined && OBJECT_OPERATIONS.has(id)) return true;
+  return (
+    request.method === 'PUT' && [...request.headers.keys()].some((name) => OF_OBJECTS.test(name))
+  );
+}
+
 async function listByType(call: S3Call): Promise<void> {
   if (call.request.queryValue('list-type') === '2') await listObjectsV2(call);
   else await listObjectsV1(call);
@@ -207,9 +260,14 @@ function refusalOf(request: S3Request, { byKey }: Method): ProtocolError | undef
  * The operation of a request: by method, by the resource in its path, and by the keys of its query.
  */
 export function operationOf(request: S3Request): S3Operation {
+  if (isByHost(request)) {
+    return operation('InvalidRequest', () => {
+      throw hostStyleRefusal('The path has no bucket, or no key, and the request needs one.');
+    });
+  }
   if (request.bucket === undefined) {
     if (request.method === 'OPTIONS') return NO_CORS;
-    return request.method === 'GET' ? LIST_BUCKETS : NOT_ALLOWED;
+    return request.method === 'GET' ? LIST_BUCKETS : NO_BUCKET;
   }
   if (request.bucket === '') throw new ProtocolError('InvalidBucketName');
   const methods = request.key === undefined ? BUCKET_METHODS : OBJECT_METHODS;

@@ -4,6 +4,7 @@ import type { ObjectNode } from '../object-node.ts';
 import type { AccessKeys } from './auth/access-keys.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { Connections } from './connections.ts';
+import { assertMeantByPath } from './call/bucket-host.ts';
 import { operationOf } from './dispatch.ts';
 import { causeText, protocolErrorOf } from './call/error-mapping.ts';
 import type { PaceKeeper } from './pace-keeper.ts';
@@ -92,12 +93,13 @@ export class RequestHandler {
     progress: Progress,
   ): Promise<void> {
     const { node, keys, settings, pace } = this.#parts;
-    const request = new S3Request(message, settings.limits);
+    const request = new S3Request(message, settings.limits, settings.domains);
     const operation = operationOf(request);
     progress.operation = operation.name;
     const authenticated = authenticate(request, keys, settings.now());
     progress.accessKeyId = authenticated.accessKeyId;
     request.joinHeadersOfQuery();
+    if (settings.domains.length === 0) assertMeantByPath(request.header('host'), node);
     const expected = request.header('x-amz-expected-bucket-owner');
     if (expected !== undefined && expected !== settings.owner.id) {
       throw new ProtocolError('AccessDenied');

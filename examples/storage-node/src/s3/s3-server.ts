@@ -9,6 +9,7 @@ import { type AccessKey, AccessKeys } from './auth/access-keys.ts';
 import { limitsOf, type S3Limits } from './base/limits.ts';
 import { PaceKeeper } from './pace-keeper.ts';
 import { RequestHandler } from './request-handler.ts';
+import { domainsOf } from './call/bucket-host.ts';
 import type { S3Settings } from './call/s3-call.ts';
 import { type AccessEntry, S3Stats } from './s3-stats.ts';
 
@@ -32,6 +33,11 @@ export interface S3ServerOptions {
    * `us-east-1`.
    */
   readonly region?: string;
+  /**
+   * Names of this node: with `s3.example.com`, the host name `photos.s3.example.com` addresses the
+   * bucket `photos`. Default: none, and buckets are addressed by path.
+   */
+  readonly domains?: readonly string[];
   /** Returns milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
   /**
@@ -68,6 +74,7 @@ export class S3Server {
       limits: this.limits,
       scheme: this.#scheme,
       region: options.region ?? 'us-east-1',
+      domains: domainsOf(options.domains),
       owner: ownerOf(options.keys),
       now: options.now ?? Date.now,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
@@ -192,10 +199,10 @@ function ownerOf(keys: readonly AccessKey[]): { id: string; displayName: string 
 }
 
 /**
- * Serves a node to S3 clients by path: `http://HOST/BUCKET/KEY`. The server does not close the
- * node.
+ * Serves a node to S3 clients: `http://HOST/BUCKET/KEY`, and `http://BUCKET.DOMAIN/KEY`. The server
+ * does not close the node.
  *
- * @throws RangeError for wrong keys or limits.
+ * @throws RangeError for wrong keys, limits or domains.
  */
 export function createS3Server(node: ObjectNode, options: S3ServerOptions): S3Server {
   return new S3Server(node, options);

@@ -8,6 +8,8 @@ export interface RequestHead {
   /** As received. */
   readonly rawPath: string;
   readonly query: readonly QueryPair[];
+  /** The bucket in the host name, if it is there; the path then has only the key. */
+  readonly hostBucket?: string | undefined;
   /** Lower-case names; values of equal names joined by a comma. Received bytes as Latin-1. */
   readonly headers: ReadonlyMap<string, string>;
 }

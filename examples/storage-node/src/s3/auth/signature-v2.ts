@@ -77,7 +77,9 @@ function verify(head: RequestHead, keys: AccessKeys, signed: SignedV2): Authenti
   const secret = keys.secret(accessKeyId);
   if (secret === undefined) throw new ProtocolError('InvalidAccessKeyId');
   const given = Buffer.from(signature, 'base64');
-  const isSigned = pathsOf(head.rawPath).some((path) => {
+  const { hostBucket, rawPath } = head;
+  const resource = hostBucket === undefined ? rawPath : `/${hostBucket}${rawPath}`;
+  const isSigned = pathsOf(resource).some((path) => {
     const toSign = [
       head.method,
       head.headers.get('content-md5') ?? '',

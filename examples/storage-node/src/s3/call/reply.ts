@@ -41,7 +41,7 @@ export class Reply {
     return this.#isKeptAlive;
   }
 
-  /** All of a refusal is on its way, although the client may close the connection before its end. */
+  /** All of a refusal is on its way; the client may close the connection before it is ended. */
   get isRefusalSent(): boolean {
     return this.#isRefusalSent;
   }

@@ -15,6 +15,8 @@ export interface S3Settings {
   readonly limits: S3Limits;
   readonly scheme: 'http' | 'https';
   readonly region: string;
+  /** Names of hosts that may have a bucket in front; without any, buckets are in the path. */
+  readonly domains: readonly string[];
   readonly owner: { readonly id: string; readonly displayName: string };
   /** Milliseconds since 1970. */
   readonly now: () => number;

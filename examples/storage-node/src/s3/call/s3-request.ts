@@ -4,13 +4,15 @@ import type { RequestHead } from '../auth/request-head.ts';
 import { parseQuery, type QueryPair, uriDecode } from '../auth/uri-text.ts';
 import type { S3Limits } from '../base/limits.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
+import { bucketOfHost } from './bucket-host.ts';
 
-/** The parsed head of a request. Bucket and key come from its path. */
+/** The parsed head of a request. The bucket comes from its path, or from its host name. */
 export class S3Request implements RequestHead {
   readonly method: string;
   readonly rawPath: string;
   readonly path: string;
   readonly query: readonly QueryPair[];
+  readonly hostBucket: string | undefined;
   /** `undefined` for the service itself. */
   readonly bucket: string | undefined;
   /** `undefined` for a bucket. */
@@ -18,8 +20,12 @@ export class S3Request implements RequestHead {
   readonly #values: ReadonlyMap<string, string>;
   #headers: ReadonlyMap<string, string>;
 
-  /** @throws ProtocolError InvalidURI, KeyTooLongError, RequestHeaderSectionTooLarge */
-  constructor(message: IncomingMessage, limits: S3Limits) {
+  /**
+   * `domains`: names of hosts that may have a bucket in front.
+   *
+   * @throws ProtocolError InvalidURI, InvalidRequest, KeyTooLongError, RequestHeaderSectionTooLarge
+   */
+  constructor(message: IncomingMessage, limits: S3Limits, domains: readonly string[]) {
     this.method = message.method ?? '';
     this.#headers = headersOf(message.rawHeaders, limits.maxHeaders);
     const target = targetOf(message.url ?? '');
@@ -30,10 +36,12 @@ export class S3Request implements RequestHead {
     for (const [name, value] of this.query) if (!values.has(name)) values.set(name, value);
     this.#values = values;
     this.path = uriDecode(this.rawPath);
-    const slash = this.path.indexOf('/', 1);
-    const bucket = slash < 0 ? this.path.slice(1) : this.path.slice(1, slash);
-    const key = slash < 0 ? '' : this.path.slice(slash + 1);
-    this.bucket = this.path === '/' ? undefined : bucket;
+    this.hostBucket = bucketOfHost(this.#headers.get('host'), domains);
+    const resource = this.hostBucket === undefined ? this.path : `/${this.hostBucket}${this.path}`;
+    const slash = resource.indexOf('/', 1);
+    const bucket = slash < 0 ? resource.slice(1) : resource.slice(1, slash);
+    const key = slash < 0 ? '' : resource.slice(slash + 1);
+    this.bucket = resource === '/' ? undefined : bucket;
     this.key = key === '' ? undefined : key;
     if (Buffer.byteLength(key) > limits.maxKeyBytes) throw new ProtocolError('KeyTooLongError');
   }
