@@ -299,6 +299,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/volume-scan.test.ts',
   },
+  'after an invalid header, the walk goes on at the next multiple of 4 KiB': {
+    file: 'examples/storage-node/src/volumes/record-walk.ts',
+    find: '    if (!mayBeHeader(bytes, at)) continue;',
+    replace: '    if ((offset + at) % GROUP_ALIGN_BYTES > 0 || !mayBeHeader(bytes, at)) continue;',
+    test: 'test/storage-node/record-walk.test.ts',
+  },
+  'zeros where a record was are taken for padding': {
+    file: 'examples/storage-node/src/volumes/record-walk.ts',
+    find: 'if (to < bytes.length && (offset + to) % GROUP_ALIGN_BYTES !== 0) return true;',
+    replace: 'if (to < bytes.length && (offset + to) % RECORD_ALIGN_BYTES !== 0) return true;',
+    test: 'test/storage-node/record-walk.test.ts',
+  },
   'a volume of version 1 gets compressed records': {
     file: 'examples/storage-node/src/volumes/group-writer.ts',
     find: 'const mayHold = current.version >= version;',

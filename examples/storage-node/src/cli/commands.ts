@@ -141,12 +141,16 @@ export async function rebuild({ data, json }: CommandOptions, io: CliIo): Promis
     if (report.lostObjects > 0)
       io.out(`${report.lostObjects} objects are lost: bytes are missing\n`);
     if (report.damagedRecords > 0) io.out(`${report.damagedRecords} damaged records\n`);
+    if (report.gaps > 0) {
+      const places = `${report.gaps} places without a valid record`;
+      io.out(`${places}: what was there is lost, or an older version of it is back\n`);
+    }
     if (report.former !== undefined) {
       io.out(`the previous metadata is in ${report.former}; remove it when all is well\n`);
     }
     io.out('the last deletes before the loss may be undone\n');
   }
-  return report.lostObjects + report.damagedRecords === 0 ? EXIT_OK : EXIT_FAILED;
+  return report.lostObjects + report.damagedRecords + report.gaps === 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 export function evict({ data, json }: CommandOptions, bucket: string, io: CliIo): Promise<number> {

@@ -35,8 +35,12 @@ export interface RebuildReport {
   readonly objects: number;
   /** Objects with a missing extent. */
   readonly lostObjects: number;
-  /** Unreadable records, and places without a valid record. */
+  /** Unreadable records, whose headers are valid. */
   readonly damagedRecords: number;
+  /**
+   * Places where a record was and no valid header is. An object there is lost, or an older version
+   * of it is back; a deletion there is undone.
+   */
   readonly gaps: number;
   /** The new path of the previous metadata. */
   readonly former: string | undefined;

@@ -72,9 +72,14 @@ export class VolumeScan {
 
   async scan(volumes: VolumeSet, volume: Volume, fileBytes: number): Promise<void> {
     let endBytes = HEADER_BYTES;
+    let gapEnd = 0;
     const windows = walkWindows(volumes, volume, fileBytes, new WindowBuffers());
     for await (const { records, gaps } of windows) {
-      this.gaps += gaps.length;
+      for (const gap of gaps) {
+        // One that crosses the end of a window counts once.
+        if (gap.offset !== gapEnd) this.gaps++;
+        gapEnd = gap.offset + gap.lengthBytes;
+      }
       for (const record of records) {
         if (record.bytes.length < record.lengthBytes) {
           // A crash cut the file within it: it was never acknowledged.

@@ -1,12 +1,14 @@
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
-import { lengthOfRecord, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+import { lengthOfRecord, mayBeHeader, RECORD_ALIGN_BYTES, RECORD_HEADER_BYTES } from './record.ts';
+import type { RecordHeader } from './record.ts';
 import type { HeaderSeal } from './record.ts';
 import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
 /** Bytes that one call reads by default. A longer record is read with a separate call. */
 const WINDOW_BYTES = 4 * 2 ** 20;
-const ZEROS = Buffer.alloc(GROUP_ALIGN_BYTES);
+/** A piece of this length has a multiple of 4 KiB that is not its start. */
+const LEAST_NEXT_BYTES = 3 * GROUP_ALIGN_BYTES;
 
 /** A record at `at` in `piece`, and at `offset` in its volume. */
 export class WalkedRecord {
@@ -39,7 +41,10 @@ export class WalkedRecord {
   }
 }
 
-/** A range with neither a record nor the padding of a group. */
+/**
+ * A range with neither a record nor the padding of a group. One that crosses the end of a window is
+ * in both windows with its part.
+ */
 export interface WalkedGap {
   readonly offset: number;
   readonly lengthBytes: number;
@@ -82,10 +87,11 @@ interface Piece {
 }
 
 /**
- * The records of a volume in order, up to `end`. After an invalid header, the walk continues at the
- * next multiple of 4 KiB, where a group may start. Bytes of a body are never taken for a record,
- * because the checksum of a header depends on its place. The next window is read while the caller
- * processes the preceding one.
+ * The records of a volume in order, up to `end`. After an invalid header, the walk continues with
+ * the next valid one: every record begins at a multiple of 8 bytes. Bytes of a body are never taken
+ * for a record, because the checksum of a header depends on its place. The time is linear in the
+ * length, whatever the bytes are. The next window is read while the caller processes the preceding
+ * one.
  *
  * Without `buffers`, each window has separate memory.
  */
@@ -122,7 +128,7 @@ export async function* walkWindows(
   }
 }
 
-/** The whole records of a piece. `neededBytes`: length of the incomplete record at its end. */
+/** The whole records of a piece. `neededBytes`: what the next piece must have, at least. */
 function windowOf(
   seal: HeaderSeal,
   piece: Piece,
@@ -137,20 +143,23 @@ function windowOf(
     if (!isLast && bytes.length - at < RECORD_HEADER_BYTES) break;
     const offset = start + at;
     const header = seal.read(bytes, at, offset);
-    const lengthBytes = header === undefined ? nextGroup(offset) - offset : lengthOfRecord(header);
+    const lengthBytes = header === undefined ? 0 : lengthOfRecord(header);
     if (!isLast && at + lengthBytes > bytes.length) {
       neededBytes = lengthBytes;
       break;
     }
     if (header !== undefined) {
       records.push(new WalkedRecord({ header, offset, lengthBytes }, bytes, at));
-    } else {
-      const found = bytes.subarray(at, at + lengthBytes);
-      if (!found.equals(ZEROS.subarray(0, found.length))) {
-        gaps.push({ offset, lengthBytes: found.length });
-      }
+      at += lengthBytes;
+      continue;
     }
-    at += lengthBytes;
+    const to = endOfStretch(seal, piece, at);
+    if (to === at) {
+      neededBytes = LEAST_NEXT_BYTES;
+      break;
+    }
+    if (isGap(piece, at, to)) gaps.push({ offset, lengthBytes: to - at });
+    at = to;
   }
   const endOffset = isLast ? end : start + at;
   if (isLast && start + bytes.length < end) {
@@ -162,6 +171,28 @@ function windowOf(
   };
 }
 
-function nextGroup(offset: number): number {
-  return (Math.floor(offset / GROUP_ALIGN_BYTES) + 1) * GROUP_ALIGN_BYTES;
+/**
+ * The end of a stretch without a valid header that begins at `from`: where the next valid header
+ * is. If the piece has none, the last multiple of 4 KiB that may be examined again with what
+ * follows; `from` if there is none.
+ */
+function endOfStretch(seal: HeaderSeal, { offset, bytes, isLast }: Piece, from: number): number {
+  const last = bytes.length - RECORD_HEADER_BYTES;
+  for (let at = from + RECORD_ALIGN_BYTES; at <= last; at += RECORD_ALIGN_BYTES) {
+    if (!mayBeHeader(bytes, at)) continue;
+    if (seal.read(bytes, at, offset + at) !== undefined) return at;
+  }
+  if (isLast) return bytes.length;
+  const examined = offset + last;
+  return Math.max(from, examined - (examined % GROUP_ALIGN_BYTES) - offset);
+}
+
+/**
+ * Padding and holes are zeros, and what follows them begins at a multiple of 4 KiB. Zeros before
+ * another place were a record.
+ */
+function isGap({ offset, bytes }: Piece, from: number, to: number): boolean {
+  if (to < bytes.length && (offset + to) % GROUP_ALIGN_BYTES !== 0) return true;
+  // Zeros are equal to themselves one byte later.
+  return bytes[from] !== 0 || !bytes.subarray(from + 1, to).equals(bytes.subarray(from, to - 1));
 }

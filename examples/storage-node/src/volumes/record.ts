@@ -13,6 +13,8 @@ import { sumsOf, writeTable } from './block-table.ts';
  * copy needs only a new header.
  */
 export const RECORD_HEADER_BYTES = 64;
+/** A record begins and ends at a multiple of it. */
+export const RECORD_ALIGN_BYTES = 8;
 
 const MAGIC = 0x4352_444c;
 const HEADER_CHECKED_FROM = 8;
@@ -88,7 +90,12 @@ export function lengthOfRecord(lengths: RecordLengths): number {
   const isCompressed = (flags & FLAG_COMPRESSED) !== 0;
   const sumBytes = isCompressed ? tableLength(sizeBytes) : 4 * blockCount(bodyBytes);
   const bytes = RECORD_HEADER_BYTES + nameBytes + metaBytes + bodyBytes + sumBytes;
-  return Math.ceil(bytes / 8) * 8;
+  return Math.ceil(bytes / RECORD_ALIGN_BYTES) * RECORD_ALIGN_BYTES;
+}
+
+/** False if no header can be at `at` in `bytes`; cheap. */
+export function mayBeHeader(bytes: Buffer, at: number): boolean {
+  return bytes.readUInt32LE(at) === MAGIC && KINDS[bytes[at + 8]!] !== undefined;
 }
 
 /** True if only volumes of version 2 may have the record at `at` in `bytes`. */
