@@ -59,9 +59,15 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a full disk is not told to give its reserve up': {
     file: 'examples/storage-node/src/ledger/publisher.ts',
-    find: '      const isFreed = (await this.#events.onFull?.()) === true;',
+    find: '      const isFreed = await this.#freeSpace();',
     replace: '      const isFreed = false;',
     test: 'test/storage-node/reserve-file.test.ts',
+  },
+  'a reserve that cannot be given up ends all publication': {
+    file: 'examples/storage-node/src/ledger/publisher.ts',
+    find: '      this.#events.onError?.(error);\n      return false;',
+    replace: '      throw error;',
+    test: 'test/storage-node/publisher.test.ts',
   },
   'bodies are taken while the reserve is given up': {
     file: 'examples/storage-node/src/objects/space-gauge.ts',

@@ -115,5 +115,20 @@ export function checkedOptions(options: NodeOptions): Required<NodeOptions> {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
-  return { onError: () => {}, onFailed: () => {}, ...DEFAULTS, ...given };
+  const { onError, onFailed } = options;
+  const listeners = { onError: listenerOf(onError), onFailed: listenerOf(onFailed) };
+  return { ...DEFAULTS, ...given, ...listeners };
+}
+
+/** What a listener throws is an uncaught error of the process. It ends nothing of the node. */
+function listenerOf(given: ((error: Error) => void) | undefined): (error: Error) => void {
+  return (error) => {
+    try {
+      given?.(error);
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
+    }
+  };
 }

@@ -141,7 +141,8 @@ async function openStore(
     return await open();
   } catch (error) {
     const isFull = (error as { code?: unknown }).code === 'LODESTORE_FULL';
-    if (!isFull || !(await reserve.giveUp())) throw error;
+    // If it cannot be removed, the disk is still full, and that is what is reported.
+    if (!isFull || !(await reserve.giveUp().catch(() => false))) throw error;
     return open();
   }
 }
@@ -178,6 +179,7 @@ export function makeParts(
   };
   const counters = new Counters(store.get(COUNTERS_KEY)?.data);
   const publisher = new Publisher(store, counters, {
+    onError,
     onFailed: options.onFailed,
     onFull: () => reserveFile.giveUp(),
   });

@@ -208,7 +208,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** `onFailed` and `onError` must not throw. */
 export interface PublisherEvents {
+  /** `onFull` has failed. */
+  readonly onError?: (error: unknown) => void;
   /** The store has failed. */
   readonly onFailed?: (error: Error) => void;
   /** The disk is full. True: there is room now that was not there before. */
@@ -251,7 +254,7 @@ export class Publisher {
   }
 
   /**
-   * Durable when it resolves. `alone`: the change reads records that others in its turn could
+   * Durable when it resolves. It always settles. `alone`: the change reads records that others in its turn could
    * modify.
    *
    * @throws the errors of `change`; NoSpaceError, BusyError, or the store's error
@@ -320,7 +323,14 @@ export class Publisher {
       );
       return;
     }
-    turn.committed();
+    try {
+      turn.committed();
+    } catch (error) {
+      // What is in memory is no longer what is recorded.
+      this.fail(asError(error));
+      for (const { one } of done) one.reject(error);
+      return;
+    }
     this.figures.turns++;
     this.figures.changes += done.length;
     for (const { one, value } of done) one.resolve(value);
@@ -330,7 +340,7 @@ export class Publisher {
   async #refused(waiting: readonly Waiting[], error: unknown): Promise<void> {
     const { code, outcome } = (error ?? {}) as { code?: string; outcome?: string };
     if (code === 'LODESTORE_FULL') {
-      const isFreed = (await this.#events.onFull?.()) === true;
+      const isFreed = await this.#freeSpace();
       if (isFreed || waiting.length > 1) {
         for (const one of waiting) await this.#publish([one]);
         return;
@@ -340,6 +350,16 @@ export class Publisher {
     if (outcome !== 'not-applied') this.fail(asError(error));
     const reason = refusalOf(error);
     for (const one of waiting) one.reject(reason);
+  }
+
+  /** If it fails, that is reported, and the changes are refused for lack of space. */
+  async #freeSpace(): Promise<boolean> {
+    try {
+      return (await this.#events.onFull?.()) === true;
+    } catch (error) {
+      this.#events.onError?.(error);
+      return false;
+    }
   }
 
   /** The store accepts no further writes. The first cause is kept. */
