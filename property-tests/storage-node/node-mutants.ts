@@ -317,6 +317,24 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (to < bytes.length && (offset + to) % RECORD_ALIGN_BYTES !== 0) return true;',
     test: 'test/storage-node/record-walk.test.ts',
   },
+  'a scrub does not count what became live meanwhile': {
+    file: 'examples/storage-node/src/upkeep/scrubber.ts',
+    find: '      .submit(() => volume.liveBytes - (volume.revivedBytes - revivedBytes))',
+    replace: '      .submit(() => volume.liveBytes)',
+    test: 'test/storage-node/scrub.test.ts',
+  },
+  'a scrub passes over live records that read as zeros': {
+    file: 'examples/storage-node/src/upkeep/scrubber.ts',
+    find: '    if (liveBytes < leastBytes) {',
+    replace: '    if (liveBytes > leastBytes) {',
+    test: 'test/storage-node/scrub.test.ts',
+  },
+  'a rebuild copies all older versions of a name for each new one': {
+    file: 'examples/storage-node/src/rebuild/volume-scan.ts',
+    find: '    else all.push(older);',
+    replace: '    else this.#older.set(key, [...all, older]);',
+    test: 'test/storage-node/volume-scan.test.ts',
+  },
   'a volume of version 1 gets compressed records': {
     file: 'examples/storage-node/src/volumes/group-writer.ts',
     find: 'const mayHold = current.version >= version;',

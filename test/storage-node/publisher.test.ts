@@ -79,7 +79,7 @@ test('a node whose reserve file cannot be removed refuses, and stores again when
   let outcome: unknown = 'resolved';
   for (let i = 0; i < 1_000 && outcome === 'resolved'; i++) {
     outcome = await outcomeOf(
-      node.createUpload('b', `n${i}`, { headers: { text: 'x'.repeat(50_000) } }),
+      node.createUpload('b', `n${i}`, { headers: { text: bytesOf(20_000).toString('hex') } }),
     );
   }
   expect(outcome).toMatchObject({ code: 'NO_SPACE' });

@@ -156,3 +156,20 @@ test('where the newest record is void, a sound copy of the next older one counts
     expect(found).toMatchObject({ sequence: 10, object: { isSound: true, volume } });
   }
 });
+
+test('the time of a scan is linear in the versions of one name', async () => {
+  const timeOf = async (versions: number): Promise<number> => {
+    const parts = Array.from({ length: versions }, (_, i): Part => {
+      return { content: record({ sequence: i + 1 }) };
+    });
+    const startMs = performance.now();
+    const scan = await scanned([parts]);
+    expect(scan.names.get(1)?.get('n')).toMatchObject({ sequence: versions });
+    return performance.now() - startMs;
+  };
+  // Four times as many take four times as long, not sixteen times. The machine may be busy.
+  const least = async (versions: number): Promise<number> =>
+    Math.min(await timeOf(versions), await timeOf(versions));
+  const [some, more] = [await least(4_000), await least(16_000)];
+  expect(more / some).toBeLessThan(9);
+});

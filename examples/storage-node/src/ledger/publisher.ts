@@ -29,6 +29,7 @@ interface BucketChange {
 
 interface VolumeChange {
   liveBytes: number;
+  revivedBytes: number;
   markBytes: number;
   endBytes: number;
   newestMs: number;
@@ -79,6 +80,7 @@ export class Turn {
   revive(at: Appended, timeMs = 0): void {
     const change = this.#volume(at.volume);
     change.liveBytes += at.lengthBytes;
+    change.revivedBytes += at.lengthBytes;
     change.endBytes = Math.max(change.endBytes, at.groupEnd);
     change.newestMs = Math.max(change.newestMs, timeMs);
   }
@@ -108,7 +110,7 @@ export class Turn {
   #volume(volume: Volume): VolumeChange {
     let change = this.#volumes.get(volume);
     if (change === undefined) {
-      change = { liveBytes: 0, markBytes: 0, endBytes: 0, newestMs: 0 };
+      change = { liveBytes: 0, revivedBytes: 0, markBytes: 0, endBytes: 0, newestMs: 0 };
       this.#volumes.set(volume, change);
     }
     return change;
@@ -170,6 +172,7 @@ export class Turn {
       this.batch.put(keyOf('volume', volume.number), liveBytes + 1, encodeVolumeRecord(facts));
       this.onCommit(() => {
         volume.liveBytes = liveBytes;
+        volume.revivedBytes += change.revivedBytes;
         volume.endBytes = facts.endBytes;
         volume.newestMs = facts.newestMs;
         volume.markBytes = facts.markBytes;
@@ -254,8 +257,8 @@ export class Publisher {
   }
 
   /**
-   * Durable when it resolves. It always settles. `alone`: the change reads records that others in its turn could
-   * modify.
+   * Durable when it resolves; it always settles. `alone`: the change reads records that others in
+   * its turn could modify.
    *
    * @throws the errors of `change`; NoSpaceError, BusyError, or the store's error
    */

@@ -64,7 +64,7 @@ const BATCH_OBJECTS = 500;
  * Rebuilds the metadata of a node from its volumes alone: the record with the highest sequence of
  * each name counts. Incomplete multipart uploads are lost. The last deletes before a crash may be
  * undone, because their marks are written a little later. The last unacknowledged writes may be
- * present. Keeps the names of all objects in memory, about 300 bytes each.
+ * present. Keeps all versions of all names that the volumes have in memory, about 300 bytes each.
  *
  * @throws NodeRefusedError; the metadata store's errors, such as LODESTORE_LOCKED
  */

@@ -163,7 +163,9 @@ export class VolumeScan {
     // They are copies of one record.
     if (newer.sequence === older.sequence) return;
     const key = `${bucketId} ${name}`;
-    this.#older.set(key, [...(this.#older.get(key) ?? []), older]);
+    const all = this.#older.get(key);
+    if (all === undefined) this.#older.set(key, [older]);
+    else all.push(older);
   }
 
   /** Called when all volumes are scanned: replaces void records by the next older ones. */

@@ -57,6 +57,8 @@ export class Volume {
   markBytes: number;
   /** The end of the written and synced bytes: `endBytes`, and groups not published yet. */
   writtenBytes: number;
+  /** All bytes that became live since the node was opened. Never falls. */
+  revivedBytes = 0;
   /** Number of written records that are neither published nor abandoned. */
   pending = 0;
   /** Why compaction skips it. */
