@@ -121,6 +121,56 @@ test('a backup of a node that stores meanwhile names the volumes that are newer 
   expectSame(await get(restored, 'b', 'after'), kept);
 });
 
+test('a volume that was emptied before the backup of the metadata is told from one begun since', async () => {
+  const [directory, copy] = [await temporaryDirectory(), await temporaryDirectory()];
+  const node = await openNode(directory, { volumeBytes: 2 ** 17 });
+  await node.createBucket('b');
+  for (let i = 0; i < 10; i++) await put(node, 'b', `gone-${i}`, bytesOf(50_000));
+  const kept = bytesOf(50_000);
+  await put(node, 'b', 'kept', kept);
+  await node.settled();
+  const volumes = join(copy, 'volumes');
+  await cp(join(directory, 'volumes'), volumes, { recursive: true });
+  const before = await readdir(volumes);
+  for (let i = 0; i < 10; i++) await node.delete('b', `gone-${i}`);
+  await node.settled();
+  await node.compact();
+  await node.settled();
+  await runCli(['backup', join(directory, 'metadata'), join(copy, 'saved')]);
+  const current = await readdir(join(directory, 'volumes'));
+  const removed = before.filter((name) => !current.includes(name));
+  expect(removed.length).toBeGreaterThan(1);
+  // The second backup goes into the directory of the first one.
+  await cp(join(directory, 'volumes'), volumes, { recursive: true });
+  await runCli(['restore', join(copy, 'saved'), join(copy, 'metadata')]);
+  const refusal = async (): Promise<string> => {
+    const error = await openNode(copy).catch((reason: unknown) => reason as NodeRefusedError);
+    expect(error).toMatchObject({ code: 'LOST_METADATA' });
+    return (error as NodeRefusedError).message;
+  };
+  const advice =
+    'emptied and removed by this node before the metadata was copied. Move these files out of ' +
+    '"volumes": the metadata needs none of their bytes. Do not run "lodestore-node ' +
+    'rebuild-index" with them: it brings deleted objects back';
+  expect(await refusal()).toBe(
+    `the metadata does not have ${removed.sort().join(', ')}: ${advice}`,
+  );
+  // Beside volumes that the metadata is too old for, a rebuild would bring them back, too.
+  for (let i = 0; i < 5; i++) await put(node, 'b', `later-${i}`, bytesOf(50_000));
+  await cp(join(directory, 'volumes'), volumes, { recursive: true });
+  const begun = (await readdir(volumes)).filter((name) => ![...before, ...current].includes(name));
+  expect(begun.length).toBeGreaterThan(0);
+  const both = await refusal();
+  expect(both).toContain(
+    `${removed.join(', ')}: ${advice}. It is older than ${begun.sort().join(', ')}`,
+  );
+  expect(both.match(/rebuild-index/g)).toHaveLength(1);
+  for (const name of [...removed, ...begun]) await rm(join(volumes, name));
+  const restored = await openNode(copy);
+  expect((await restored.list('b')).objects.map(({ name }) => name)).toEqual(['kept']);
+  expectSame(await get(restored, 'b', 'kept'), kept);
+});
+
 test('a node whose metadata directory is removed while it runs says that it has failed', async () => {
   const directory = await temporaryDirectory();
   const failures: Error[] = [];

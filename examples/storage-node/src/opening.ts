@@ -28,6 +28,7 @@ import { ReserveFile } from './volumes/reserve-file.ts';
 import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
 import { Volume } from './volumes/volume.ts';
+import { unknownVolumes } from './unknown-volumes.ts';
 
 /** The findings and repairs of an open. */
 export interface NodeRecovery {
@@ -322,14 +323,7 @@ async function refuseForeign(parts: NodeParts, numbers: readonly number[]): Prom
     const reason = await parts.volumes.inspect(number);
     if (reason !== undefined) throw foreign(number, reason);
   }
-  const names = numbers.map(volumeFileName).join(', ');
-  throw new NodeRefusedError(
-    'LOST_METADATA',
-    `the metadata is older than ${names}, begun by this node since`,
-    'If a backup was restored, move these files out of "volumes": they hold only what was stored ' +
-      'after its metadata was copied. Otherwise restore newer metadata, or run ' +
-      '"lodestore-node rebuild-index"',
-  );
+  throw unknownVolumes(numbers, parts.counters.nextVolume);
 }
 
 /** Truncates what was written after the last published group. -1: the file is too short. */
