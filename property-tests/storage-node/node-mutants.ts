@@ -71,9 +71,21 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'bodies are taken while the reserve is given up': {
     file: 'examples/storage-node/src/objects/space-gauge.ts',
-    find: 'if (reserveFile.isWhole && roomBytes - bytes >= reserveBytes) return;',
-    replace: 'if (roomBytes - bytes >= reserveBytes) return;',
+    find: 'return reserveFile.isWhole && this.roomBytes - bytes >= reserveBytes;',
+    replace: 'return this.roomBytes - bytes >= reserveBytes;',
     test: 'test/storage-node/reserve-file.test.ts',
+  },
+  'a refusal advises a rebuild from volumes that were emptied': {
+    file: 'examples/storage-node/src/unknown-volumes.ts',
+    find: 'number < nextVolume)',
+    replace: 'number < nextVolume && number < 0)',
+    test: 'test/storage-node/rebuild.test.ts',
+  },
+  'a full disk is told once for each failure of background work': {
+    file: 'examples/storage-node/src/full-disk-watch.ts',
+    find: 'if (!(error instanceof NoSpaceError)) this',
+    replace: 'if (error.message.length > 0) this',
+    test: 'test/storage-node/full-disk-notices.test.ts',
   },
   'a cache gives up more volumes than it has to': {
     file: 'examples/storage-node/src/upkeep/upkeep.ts',

@@ -32,6 +32,8 @@ test.each([
   [['start', '--port', '0x50'], '--port: 0x50 is not a port from 0 to 65535'],
   [['start', '--admin-port', '70000'], '--admin-port: 70000 is not a port from 0 to 65535'],
   [['start', '--volume-bytes', 'much'], '--volume-bytes: much is not a number of bytes'],
+  [['start', '--volume-bytes', '1'], '--volume-bytes must be a number of at least 65536'],
+  [['start', '--queue-bytes', '1K'], '--queue-bytes must be a number of at least 65536'],
   [['start', '--dead-ratio', 'half'], '--dead-ratio: half is not a share such as 0.5'],
   [['start', '--port', ''], '--port:  is not a port'],
   [['start', '--domain', 'a_b'], '--domain: a_b is not the name of a host'],

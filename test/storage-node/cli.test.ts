@@ -98,7 +98,9 @@ test('start creates keys that only the owner can read, prints its address, and s
   });
   const second = await cli(['start', '--data', data, '--port', '0', '--admin-port', '0']);
   expect(second.code).toBe(1);
-  expect(second.err).toMatch(/\nA node runs on this directory\. /);
+  expect(second.err).toBe(
+    `the node in ${data} is already served: S3 ${endpoint}, status page ${page}, process ${process.pid}\n`,
+  );
   const { port } = new URL(endpoint!);
   const other = ['start', '--data', await temporaryDirectory(), '--admin-port', '0'];
   expect(await cli([...other, '--port', port])).toMatchObject({

@@ -110,12 +110,20 @@ export class BusyError extends NodeError {
   }
 }
 
+function noSpaceText(neededBytes: number, freeBytes: number): string {
+  if (neededBytes > freeBytes) {
+    return `no space on the disk: ${neededBytes} bytes are needed, ${freeBytes} are free`;
+  }
+  // The free space was measured after the failure.
+  return `no space on the disk for ${neededBytes} bytes; by now ${freeBytes} are free`;
+}
+
 export class NoSpaceError extends NodeError {
   readonly neededBytes: number;
   readonly freeBytes: number;
 
   constructor(neededBytes: number, freeBytes: number) {
-    super('NO_SPACE', `${neededBytes} bytes are needed, ${freeBytes} are free`);
+    super('NO_SPACE', noSpaceText(neededBytes, freeBytes));
     this.neededBytes = neededBytes;
     this.freeBytes = freeBytes;
   }

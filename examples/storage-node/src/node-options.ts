@@ -56,6 +56,11 @@ export interface NodeOptions {
   readonly upkeepMs?: number;
   /** Called for failures that no caller waits for. */
   readonly onError?: (error: Error) => void;
+  /**
+   * Called with what the operator of the node should know and no call reports: the disk is full;
+   * there is space again.
+   */
+  readonly onNotice?: (text: string) => void;
   /** Called when the metadata store has failed: reads continue, and the node must be reopened. */
   readonly onFailed?: (error: Error) => void;
 }
@@ -78,6 +83,7 @@ export const DEFAULTS: Required<Omit<NodeOptions, 'onError' | 'onFailed'>> = {
   compactBytesPerSecond: 256 * MIB,
   scrubBytesPerSecond: 8 * MIB,
   upkeepMs: 1_000,
+  onNotice: () => {},
 };
 
 /** The environment of a node: the machine, or a simulation. */
@@ -104,7 +110,7 @@ const LEAST: Partial<Record<keyof NodeOptions, number>> = {
 /** @throws NodeError `BAD_OPTION` */
 export function checkedOptions(options: NodeOptions): Required<NodeOptions> {
   for (const [name, value] of Object.entries(options) as [keyof NodeOptions, unknown][]) {
-    if (name === 'onError' || name === 'onFailed') continue;
+    if (name === 'onError' || name === 'onNotice' || name === 'onFailed') continue;
     if (!(name in DEFAULTS)) throw new NodeError('BAD_OPTION', `${name} is not an option`);
     if (value === undefined) continue;
     const least = LEAST[name] ?? 0;

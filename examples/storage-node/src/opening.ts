@@ -1,5 +1,6 @@
 import { MetadataStore } from 'lodestore';
 import type { FileSystem } from 'lodestore/fs';
+import { FullDiskWatch } from './full-disk-watch.ts';
 import { NodeRefusedError } from './node-errors.ts';
 import { decodeBucketRecord } from './ledger/bucket-record.ts';
 import { keyOf, lowerOf, rangeOf } from './ledger/keys.ts';
@@ -175,9 +176,8 @@ export function makeParts(
   reserveFile: ReserveFile,
 ): { readonly parts: NodeParts; readonly space: SpaceGauge } {
   const { files, now } = environment;
-  const onError = (error: unknown): void => {
-    options.onError(error instanceof Error ? error : new Error(String(error)));
-  };
+  const watch = new FullDiskWatch(options);
+  const onError = (error: unknown): void => watch.failed(space, error);
   const counters = new Counters(store.get(COUNTERS_KEY)?.data);
   const publisher = new Publisher(store, counters, {
     onError,
@@ -193,6 +193,7 @@ export function makeParts(
     writtenBytes: () => writers.figures.writtenBytes,
     reserveBytes: options.reserveBytes,
     reserveFile,
+    watch,
   });
   const writers = new Writers(volumes, {
     volumeBytes: options.volumeBytes,

@@ -41,6 +41,7 @@ import { Upkeep } from './upkeep/upkeep.ts';
 import type { Volume } from './volumes/volume.ts';
 import { RecentErrors } from './recent-errors.ts';
 import { nextTurn, refusedNextTurn } from './turn-pace.ts';
+import { uploadSpaceOf, type UploadSpace } from './upload-space.ts';
 
 export interface WorkProgress {
   readonly volume: number;
@@ -121,11 +122,8 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   ): Promise<StorageNode> {
     const checked = checkedOptions(options);
     const errors = new RecentErrors(environment.now);
-    const onError = (error: Error): void => {
-      errors.add(error);
-      checked.onError(error);
-    };
-    const opened = await openParts(directory, { ...checked, onError }, environment);
+    const events = errors.events(checked);
+    const opened = await openParts(directory, { ...checked, ...events }, environment);
     return new StorageNode(opened, checked, errors);
   }
 
@@ -354,6 +352,11 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
       uploads: this.#uploads,
       errors: this.#errors,
     });
+  }
+
+  /** Reads the record of each part of an incomplete upload. */
+  uploadSpace(): Promise<UploadSpace> {
+    return uploadSpaceOf(this.#opened.parts.store);
   }
 
   /**

@@ -411,6 +411,7 @@ test('damage is an error with its cause in the log; later in the body it breaks 
   const first = await ask('GET', '/bucket/key');
   expect(first).toMatchObject({ status: 500, code: 'InternalError' });
   expect(first.body).not.toContain('checksum');
+  expect(first.body).toContain('The stored object is damaged and was not sent.');
   expect(world.entries.at(-1)?.cause).toMatch(/volume 1, byte 4096/);
   expect(world.server.stats.recentErrors).toHaveLength(1);
   node.goodBytes = 100_000;

@@ -1,8 +1,9 @@
+import { textOfBytes } from '../byte-text.ts';
 import type { BucketPolicy } from '../ledger/bucket-record.ts';
 import { checkedPolicy } from '../ledger/bucket-record.ts';
 import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import { assertBucketName } from '../s3/operations/bucket-name.ts';
-import { bytesOfText, EXIT_FAILED, EXIT_OK, textOfBytes, type CliIo } from './cli-io.ts';
+import { bytesOfText, EXIT_FAILED, EXIT_OK, type CliIo } from './cli-io.ts';
 import type { CommandOptions } from './commands.ts';
 import { withNode } from './node-command.ts';
 

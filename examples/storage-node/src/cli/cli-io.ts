@@ -37,18 +37,6 @@ export function bytesOfText(text: string): number {
   return Number(digits) * BYTE_UNITS[(unit ?? '').toUpperCase()]!;
 }
 
-export function textOfBytes(bytes: number): string {
-  for (const [unit, factor] of [
-    ['TiB', 2 ** 40],
-    ['GiB', 2 ** 30],
-    ['MiB', 2 ** 20],
-    ['KiB', 2 ** 10],
-  ] as const) {
-    if (bytes >= factor) return `${(bytes / factor).toFixed(1)} ${unit}`;
-  }
-  return `${bytes} B`;
-}
-
 /** One line of progress: overwritten on a terminal, not printed elsewhere. */
 export class ProgressLine {
   readonly #io: CliIo;

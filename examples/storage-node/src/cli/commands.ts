@@ -1,8 +1,9 @@
-import type { Tell } from '../control/node-commands.ts';
+import { textOfBytes } from '../byte-text.ts';
+import type { StatusReport, Tell } from '../control/node-commands.ts';
 import { quoted } from '../node-errors.ts';
 import type { NodeFigures } from '../node-figures.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
-import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
+import { EXIT_FAILED, EXIT_OK, ProgressLine, type CliIo } from './cli-io.ts';
 import { ensureData, existingData, existingNode, withKeys, withNode } from './node-command.ts';
 
 export interface CommandOptions {
@@ -23,11 +24,25 @@ export function status({ data, json }: CommandOptions, io: CliIo): Promise<numbe
   });
 }
 
-function statusText(figures: NodeFigures): string {
-  const { objects, buckets, uploads, space, volumes, writeBuffer } = figures;
+function uploadsText({ uploads, uploadSpace }: StatusReport): string {
+  const { partBytes, oldestMs } = uploadSpace;
+  if (oldestMs === undefined) return `incomplete uploads ${uploads}`;
+  const since = new Date(oldestMs).toISOString();
+  return `incomplete uploads ${uploads} (${textOfBytes(partBytes)}, the oldest of ${since})`;
+}
+
+function spaceText({ freeBytes, reserveBytes }: NodeFigures['space']): string {
+  const [free, reserve] = [textOfBytes(freeBytes), textOfBytes(reserveBytes)];
+  return freeBytes < reserveBytes
+    ? `${free} free: full. PUT is refused below ${reserve}`
+    : `${free} free, ${reserve} of them reserved`;
+}
+
+function statusText(report: StatusReport): string {
+  const { objects, buckets, space, volumes, writeBuffer } = report;
   const lines = [
-    `objects ${objects}, buckets ${buckets}, incomplete uploads ${uploads}`,
-    `${textOfBytes(space.freeBytes)} free, ${textOfBytes(space.reserveBytes)} of them reserved`,
+    `objects ${objects}, buckets ${buckets}, ${uploadsText(report)}`,
+    spaceText(space),
     ...(writeBuffer.acknowledged > 0
       ? [`${writeBuffer.puts} PUTs acknowledged and not durable yet`]
       : []),

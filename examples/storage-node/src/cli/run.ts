@@ -11,6 +11,7 @@ import {
   policyOf,
   type PolicyFlags,
 } from './bucket-commands.ts';
+import { checkFlags } from './check-flags.ts';
 import { bytesOfText, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type CliIo } from './cli-io.ts';
 import { compact, evict, keys, rebuild, scrub, status, verify } from './commands.ts';
 import type { CommandOptions } from './commands.ts';
@@ -39,12 +40,18 @@ interface Flags extends PolicyFlags {
 
 function nodeOptionsOf(flags: Flags): NodeOptions {
   const { volumeBytes, reserveBytes, queueBytes, deadRatio } = flags;
-  return {
+  const options: NodeOptions = {
     ...(volumeBytes !== undefined && { volumeBytes: bytesOf('--volume-bytes', volumeBytes) }),
     ...(reserveBytes !== undefined && { reserveBytes: bytesOf('--reserve-bytes', reserveBytes) }),
     ...(queueBytes !== undefined && { queueBytes: bytesOf('--queue-bytes', queueBytes) }),
     ...(deadRatio !== undefined && { compactDeadRatio: ratioOf('--dead-ratio', deadRatio) }),
   };
+  try {
+    checkFlags(options);
+  } catch (error) {
+    throw usage((error as Error).message);
+  }
+  return options;
 }
 
 function commandOptionsOf(flags: Flags): CommandOptions {
@@ -233,12 +240,19 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
 /** Advice for errors of the metadata store, which does not know about the node. */
 const ADVICE: Readonly<Record<string, string>> = {
   LODESTORE_LOCKED:
-    'A node runs on this directory. Stop it for this; status, buckets, compact, scrub, verify and ' +
-    'evict are done by the node that runs.',
+    'Another program has the node open, and does not say where it serves. Stop that program first.',
   LODESTORE_CORRUPTION:
-    '"lodestore-node rebuild-index" rebuilds the metadata from the volumes and keeps the old one ' +
-    'beside it.',
+    'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index", which ' +
+    'rebuilds it from the volumes and keeps the old one beside it.',
 };
+
+/** What the metadata store advises, such as to salvage it, is not the remedy for a node. */
+function withoutHint(error: Error): string {
+  const { message } = error;
+  const { hint } = error as { readonly hint?: unknown };
+  if (typeof hint !== 'string' || !message.endsWith(hint)) return message;
+  return message.slice(0, -hint.length).trimEnd();
+}
 
 /** Resolves to the exit code. */
 export async function run(args: readonly string[], io: CliIo): Promise<number> {
@@ -255,7 +269,7 @@ export async function run(args: readonly string[], io: CliIo): Promise<number> {
     }
     const { code: reason } = error as { code?: unknown };
     const isKnown = error instanceof NodeError || String(reason).startsWith('LODESTORE_');
-    io.err(`${(error as Error).message}\n`);
+    io.err(`${withoutHint(error as Error)}\n`);
     const advice = ADVICE[String(reason)];
     if (advice !== undefined) io.err(`${advice}\n`);
     const isTold = isKnown || reason !== undefined || (error as Error).cause !== undefined;

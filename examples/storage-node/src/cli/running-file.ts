@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import type { ControlAddress } from '../control/control-server.ts';
 
 /** Where a running node is. */
@@ -21,6 +21,17 @@ export async function writeRunFile(directory: string, running: RunningNode): Pro
 
 export async function forgetRunning(directory: string): Promise<void> {
   await rm(runFilePath(directory), { force: true });
+}
+
+/** True also for a node that was killed: a stop removes the file. */
+export async function hasRunFile(directory: string): Promise<boolean> {
+  try {
+    await stat(runFilePath(directory));
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Undefined: no node runs here, as far as its file says. */

@@ -5,13 +5,14 @@ import { LocalCommands } from '../control/local-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
 import type { AccessEntry } from '../s3/s3-stats.ts';
-import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { ensureKeys, keyFilePath, type StoredKey } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';
 import { ensureData, existingNode } from './node-command.ts';
+import { LogLines } from './log-lines.ts';
+import { openToServe, recoveryText } from './open-to-serve.ts';
 import { readPageFiles } from './page-files.ts';
-import { forgetRunning, writeRunFile } from './running-file.ts';
+import { forgetRunning, hasRunFile, writeRunFile } from './running-file.ts';
 import { readTls, type TlsPaths } from './tls-files.ts';
 
 export interface StartOptions {
@@ -37,15 +38,14 @@ export interface StartOptions {
 export async function start(options: StartOptions, io: CliIo): Promise<number> {
   const { data, isExisting } = options;
   const directory = isExisting ? await existingNode(data) : await ensureData(data);
-  const settings = await serverOptionsOf(options, directory, io);
+  const log = new LogLines(io);
+  const settings = await serverOptionsOf(options, directory, io, log);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<Error>((resolve) => (fail = resolve));
-  const node = await StorageNode.open(directory, {
-    ...options.node,
-    onError: (error) => io.err(`${error.message}\n`),
-    onFailed: fail,
-  });
+  const wasStopped = !(await hasRunFile(directory));
+  const node = await openToServe(directory, options.node, log, fail);
   let stopReloading = (): void => {};
+  let isServed = false;
   const servers: { s3?: S3Server; admin?: AdminServer; control?: ControlServer } = {};
   try {
     servers.s3 = createS3Server(node, settings);
@@ -60,6 +60,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     const address = await servers.control.listen();
     const running = { pid: process.pid, endpoint: s3Url, status: adminUrl, ...address };
     await writeRunFile(directory, running);
+    if (!wasStopped) io.out(`Recovery       ${recoveryText(node.recovery)}\n`);
     io.out(`S3 endpoint    ${s3Url}\n`);
     io.out(`Status page    ${adminUrl}\n`);
     io.out(`Region         ${options.region}, buckets in the path${before(options.domains)}\n`);
@@ -69,13 +70,17 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
       io.out(`Certificate    ${settings.tlsSummary}\n`);
     }
     stopReloading = reloadAtHangup(io, [
-      ...(options.key === undefined ? [() => reloadKeys(ring, io)] : []),
-      ...(options.tls === undefined ? [] : [renewal(s3, options.tls, io)]),
+      ...(options.key === undefined ? [() => reloadKeys(ring, log)] : []),
+      ...(options.tls === undefined ? [] : [renewal(s3, options.tls, log)]),
     ]);
     io.out(`Data           ${directory}\n`);
+    isServed = true;
     const failure = await Promise.race([failed, aborted(io.signal)]);
-    if (failure === undefined) return EXIT_OK;
-    io.err(`the metadata store has failed: ${failure.message}\n`);
+    if (failure === undefined) {
+      log.say(`stopping: ${stats.inFlight} requests under way`);
+      return EXIT_OK;
+    }
+    log.say(`the metadata store has failed: ${failure.message}`);
     return EXIT_RESTART;
   } finally {
     stopReloading();
@@ -85,6 +90,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     // Before the lock is free: the next node writes the file anew.
     await forgetRunning(directory);
     await node.close();
+    if (isServed) log.say('stopped');
   }
 }
 
@@ -120,6 +126,7 @@ async function serverOptionsOf(
   { accessLog, domains, key, region, tls }: StartOptions,
   directory: string,
   io: CliIo,
+  log: LogLines,
 ): Promise<S3ServerOptions & { readonly tlsSummary: string }> {
   const checked = tls === undefined ? undefined : await readTls(tls);
   const keys = key === undefined ? await ensureKeys(directory) : [key];
@@ -129,7 +136,8 @@ async function serverOptionsOf(
     domains,
     log: (entry) => {
       if (accessLog) io.out(`${JSON.stringify(entry)}\n`);
-      if (entry.error === 'InternalError') io.err(`${failureText(entry)}\n`);
+      if (entry.error !== 'InternalError') return;
+      log.sayOnce(`${entry.path} ${entry.cause}`, failureText(entry));
     },
     tlsSummary: checked?.summary ?? '',
     ...(checked !== undefined && { tls: checked.files }),
@@ -145,24 +153,24 @@ function reloadAtHangup(io: CliIo, reloads: readonly (() => Promise<void>)[]): (
 }
 
 /** With unusable files, the server keeps its certificate. */
-function renewal(server: S3Server, paths: TlsPaths, io: CliIo): () => Promise<void> {
+function renewal(server: S3Server, paths: TlsPaths, log: LogLines): () => Promise<void> {
   return async () => {
     try {
       const { files, summary } = await readTls(paths);
       server.renewTls(files);
-      io.err(`the certificate is renewed: ${summary}\n`);
+      log.say(`the certificate is renewed: ${summary}`);
     } catch (error) {
-      io.err(`the certificate stays as it is: ${(error as Error).message}\n`);
+      log.say(`the certificate stays as it is: ${(error as Error).message}`);
     }
   };
 }
 
 /** With an unusable file, the server keeps its keys. */
-async function reloadKeys(ring: KeyRing, io: CliIo): Promise<void> {
+async function reloadKeys(ring: KeyRing, log: LogLines): Promise<void> {
   try {
-    io.err(`the access keys are read again: ${await ring.reload()}\n`);
+    log.say(`the access keys are read again: ${await ring.reload()}`);
   } catch (error) {
-    io.err(`the access keys stay as they are: ${(error as Error).message}\n`);
+    log.say(`the access keys stay as they are: ${(error as Error).message}`);
   }
 }
 

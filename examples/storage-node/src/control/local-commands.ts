@@ -1,9 +1,15 @@
 import type { BucketPolicy } from '../ledger/bucket-record.ts';
-import type { NodeFigures } from '../node-figures.ts';
 import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { StorageNode } from '../storage-node.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
-import type { CompactReport, NodeCommands, Progress, Tell, VerifyReport } from './node-commands.ts';
+import type {
+  CompactReport,
+  NodeCommands,
+  Progress,
+  StatusReport,
+  Tell,
+  VerifyReport,
+} from './node-commands.ts';
 
 const TELL_EVERY_MS = 250;
 
@@ -18,8 +24,9 @@ export class LocalCommands implements NodeCommands {
     this.#isAlone = isAlone;
   }
 
-  status(): Promise<NodeFigures> {
-    return this.#node.figures();
+  async status(): Promise<StatusReport> {
+    const uploadSpace = await this.#node.uploadSpace();
+    return { ...(await this.#node.figures()), uploadSpace };
   }
 
   buckets(): Promise<readonly BucketDetails[]> {

@@ -3,6 +3,11 @@ import type { NodeFigures } from '../node-figures.ts';
 import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { Recount } from '../upkeep/recount.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
+import type { UploadSpace } from '../upload-space.ts';
+
+export interface StatusReport extends NodeFigures {
+  readonly uploadSpace: UploadSpace;
+}
 
 /** Progress of the work on one volume. */
 export interface Progress {
@@ -45,7 +50,7 @@ export interface KeyCommands {
 
 /** The commands of a node, whether it runs in this process or in another. */
 export interface NodeCommands {
-  status(): Promise<NodeFigures>;
+  status(): Promise<StatusReport>;
   buckets(): Promise<readonly BucketDetails[]>;
   /** False if it already exists. */
   createBucket(name: string, policy: BucketPolicy): Promise<boolean>;

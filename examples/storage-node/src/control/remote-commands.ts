@@ -1,7 +1,6 @@
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { BucketPolicy } from '../ledger/bucket-record.ts';
-import type { NodeFigures } from '../node-figures.ts';
 import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 import type { ControlAddress, ControlRequest } from './control-server.ts';
@@ -10,6 +9,7 @@ import type {
   KeyCommands,
   NodeCommands,
   NodeKey,
+  StatusReport,
   Progress,
   Tell,
   VerifyReport,
@@ -58,7 +58,7 @@ export class RemoteCommands implements NodeCommands, KeyCommands {
     this.#address = address;
   }
 
-  status(): Promise<NodeFigures> {
+  status(): Promise<StatusReport> {
     return this.#call({ command: 'status' });
   }
 

@@ -1,6 +1,13 @@
 import { NoSpaceError } from '../node-errors.ts';
 import type { ReserveFile } from '../volumes/reserve-file.ts';
 
+export interface SpaceWatch {
+  /** A body of so many bytes was refused. */
+  refused(space: SpaceGauge, bytes: number): void;
+  /** The free space was measured. */
+  looked(space: SpaceGauge): void;
+}
+
 export interface SpaceGaugeOptions {
   readonly freeBytes: () => Promise<number>;
   /** Bytes written to volumes since the node was opened. */
@@ -8,6 +15,7 @@ export interface SpaceGaugeOptions {
   /** Bodies are refused before less than this is free: deletes, folds and merges need it. */
   readonly reserveBytes: number;
   readonly reserveFile: ReserveFile;
+  readonly watch?: SpaceWatch;
 }
 
 /**
@@ -55,6 +63,7 @@ export class SpaceGauge {
     const writtenBytes = this.#options.writtenBytes();
     this.freeBytes = await this.#options.freeBytes();
     this.#writtenAtLook = writtenBytes;
+    this.#options.watch?.looked(this);
     return this.freeBytes;
   }
 
@@ -74,13 +83,21 @@ export class SpaceGauge {
     await this.look();
   }
 
+  /** True if this many more bytes leave the reserve. */
+  hasRoom(bytes: number): boolean {
+    const { reserveBytes, reserveFile } = this.#options;
+    return reserveFile.isWhole && this.roomBytes - bytes >= reserveBytes;
+  }
+
   /** @throws NoSpaceError if this many more bytes would leave less than the reserve */
   check(bytes: number): void {
-    const { reserveBytes, reserveFile } = this.#options;
-    const { roomBytes } = this;
-    if (reserveFile.isWhole && roomBytes - bytes >= reserveBytes) return;
+    if (this.hasRoom(bytes)) return;
+    const { reserveBytes, reserveFile, watch } = this.#options;
     this.refused++;
-    throw new NoSpaceError(bytes, Math.max(0, roomBytes - reserveBytes));
+    watch?.refused(this, bytes);
+    // Without the reserve file, all free space is for deletes.
+    const roomBytes = reserveFile.isWhole ? this.roomBytes - reserveBytes : 0;
+    throw new NoSpaceError(bytes, Math.max(0, roomBytes));
   }
 
   /**

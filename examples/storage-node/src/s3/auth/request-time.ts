@@ -26,7 +26,15 @@ export function invalidTime(): ProtocolError {
  */
 export function assertNotSkewed(text: string, ms: number, nowMs: number): void {
   if (Math.abs(nowMs - ms) <= MAX_SKEW_MS) return;
-  throw new ProtocolError('RequestTimeTooSkewed', undefined, {
-    fields: { RequestTime: text, ServerTime: new Date(nowMs).toISOString() },
+  const serverTime = new Date(nowMs).toISOString();
+  const message =
+    `The time of the request, ${new Date(ms).toISOString()}, differs by more than ` +
+    `${MAX_SKEW_MS / 60_000} minutes from the time of the server, ${serverTime}: set the clock`;
+  throw new ProtocolError('RequestTimeTooSkewed', message, {
+    fields: {
+      RequestTime: text,
+      ServerTime: serverTime,
+      MaxAllowedSkewMilliseconds: String(MAX_SKEW_MS),
+    },
   });
 }

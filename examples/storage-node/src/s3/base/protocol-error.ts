@@ -14,7 +14,10 @@ const CODES = {
   InternalError: [500, 'We encountered an internal error. Please try again.'],
   InvalidAccessKeyId: [403, 'The AWS access key Id you provided does not exist in our records'],
   InvalidArgument: [400, 'Invalid Argument'],
-  InvalidBucketName: [400, 'The specified bucket is not valid'],
+  InvalidBucketName: [
+    400,
+    'The specified bucket is not valid: 3 to 63 of a-z, 0-9, - and ., with a letter or digit at each end',
+  ],
   InvalidDigest: [400, 'The Content-MD5 or checksum value that you specified is not valid'],
   InvalidPart: [400, 'One or more of the specified parts could not be found, or its ETag differs'],
   InvalidPartNumber: [416, 'The requested partnumber is not satisfiable'],

@@ -26,6 +26,11 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   CLOSED: 'ServiceUnavailable',
 };
 
+/** Instead of the text of the S3 error. To try again is no remedy for damage. */
+const TEXTS: Partial<Readonly<Record<NodeErrorCode, string>>> = {
+  DAMAGED: 'The stored object is damaged and was not sent. Store it again or delete it.',
+};
+
 /** The error that a client gets. The log keeps the text of the node's own errors. */
 export function protocolErrorOf(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
@@ -35,7 +40,7 @@ export function protocolErrorOf(error: unknown): ProtocolError {
   }
   if (error instanceof NodeError) {
     const code = CODES[error.code];
-    const text = code === 'InvalidArgument' ? error.message : undefined;
+    const text = code === 'InvalidArgument' ? error.message : TEXTS[error.code];
     return new ProtocolError(code, text, { cause: error });
   }
   return new ProtocolError('InternalError', undefined, { cause: error });
