@@ -27,7 +27,7 @@ import { byteNameOf } from './names/byte-name.ts';
 import { checkedOptions, type NodeEnvironment, type NodeOptions } from './node-options.ts';
 import { openParts, type NodeRecovery, type OpenedParts } from './opening.ts';
 import { BucketKeeper, type BucketDetails } from './objects/bucket-keeper.ts';
-import { listObjects, listUploads } from './objects/listing.ts';
+import { listObjects } from './objects/listing.ts';
 import { ObjectFinder } from './objects/object-finder.ts';
 import { ObjectWriter } from './objects/object-writer.ts';
 import type { PendingPut } from './objects/pending-put.ts';
@@ -269,7 +269,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
 
   async uploads(bucketName: string, options: UploadListOptions = {}): Promise<UploadList> {
     const bucket = this.#opened.parts.buckets.get(bucketName);
-    return listUploads(this.#uploads.listed(bucket), options);
+    return this.#uploads.list(bucket, options);
   }
 
   /** Does all upkeep that is due. Resolves to the number of volumes that were emptied. */

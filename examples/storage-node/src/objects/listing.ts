@@ -10,6 +10,7 @@ import type {
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { behindPrefix, byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
 import type { NameIndex } from '../names/name-index.ts';
+import { placeIn, type ListedUpload } from './upload-directory.ts';
 
 const DEFAULT_LIMIT = 1_000;
 
@@ -157,28 +158,26 @@ class Page {
   }
 }
 
+/** `uploads`: all of the bucket, in the order of `UploadDirectory`. */
 export function listUploads(
-  uploads: readonly UploadInfo[],
+  uploads: readonly ListedUpload[],
   options: UploadListOptions,
+  infoOf: (upload: ListedUpload) => UploadInfo,
 ): UploadList {
   const query = queryOf(options);
   const { afterUploadId } = options;
   const found: UploadInfo[] = [];
   const prefixes: string[] = [];
   let last: { readonly name: string; readonly uploadId: string } | undefined;
-  const all = uploads
-    .map((info) => ({ info, name: byteNameOf(info.name) }))
-    .filter(({ info, name }) => {
-      if (!name.startsWith(query.prefix)) return false;
-      if (query.after === undefined || name > query.after) return true;
-      const isSame = name === query.after && afterUploadId !== undefined;
-      return isSame && info.uploadId > afterUploadId;
-    })
-    .sort(
-      (one, other) =>
-        compare(one.name, other.name) || compare(one.info.uploadId, other.info.uploadId),
-    );
-  for (const { info, name } of all) {
+  const start =
+    query.after !== undefined && query.after > query.prefix ? query.after : query.prefix;
+  for (let i = placeIn(uploads, { name: start, serial: 0 }); i < uploads.length; i++) {
+    const upload = uploads[i]!;
+    const { name } = upload;
+    if (!name.startsWith(query.prefix)) break;
+    if (name === query.after) {
+      if (afterUploadId === undefined || infoOf(upload).uploadId <= afterUploadId) continue;
+    }
     const common = commonPrefix(name, query);
     const text = common === undefined ? undefined : textOfByteName(common);
     if (common !== undefined && query.after !== undefined && common <= query.after) continue;
@@ -186,13 +185,14 @@ export function listUploads(
     if (found.length + prefixes.length === query.limit) {
       return { uploads: found, prefixes, ...(last !== undefined && { next: last }) };
     }
-    if (text === undefined) found.push(info);
-    else prefixes.push(text);
-    last = { name: text ?? info.name, uploadId: text === undefined ? info.uploadId : '' };
+    if (text === undefined) {
+      const info = infoOf(upload);
+      found.push(info);
+      last = { name: info.name, uploadId: info.uploadId };
+    } else {
+      prefixes.push(text);
+      last = { name: text, uploadId: '' };
+    }
   }
   return { uploads: found, prefixes };
-}
-
-function compare(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -8,14 +8,17 @@ import type {
   PartInfo,
   PutOptions,
   UploadInfo,
+  UploadList,
+  UploadListOptions,
 } from '../object-node.ts';
 import { NO_BYTES } from '../object-node.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
-import { keyOf, lowerOf, partKey, partNumberOf, rangeOf } from '../ledger/keys.ts';
+import { keyOf, partKey, partNumberOf, rangeOf } from '../ledger/keys.ts';
 import type { Turn } from '../ledger/publisher.ts';
-import { byteNameOf } from '../names/byte-name.ts';
+import { byteNameOf, type ByteName } from '../names/byte-name.ts';
 import { FLAG_EXTENTS } from '../volumes/record.ts';
 import { encodeContent } from './content-record.ts';
+import { listUploads } from './listing.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ObjectFinder } from './object-finder.ts';
 import type { Target } from './object-record.ts';
@@ -23,6 +26,7 @@ import type { ObjectWriter } from './object-writer.ts';
 import type { Publication } from './publication.ts';
 import { decodePart, decodeUpload, encodePart, encodeUpload } from './upload-record.ts';
 import type { Part, Upload } from './upload-record.ts';
+import { UploadDirectory, type ListedUpload } from './upload-directory.ts';
 import type { WriteBuffer } from './write-buffer.ts';
 
 export const MAX_PART_NUMBER = 10_000;
@@ -34,6 +38,7 @@ export class Uploads {
   readonly #writer: ObjectWriter;
   readonly #finder: ObjectFinder;
   readonly #buffer: WriteBuffer;
+  readonly #directory: UploadDirectory = new UploadDirectory();
 
   constructor(
     parts: NodeParts,
@@ -47,6 +52,7 @@ export class Uploads {
     this.#writer = writer;
     this.#finder = finder;
     this.#buffer = buffer;
+    this.#directory.load(parts.store);
   }
 
   /**
@@ -90,6 +96,7 @@ export class Uploads {
     await publisher.submit((turn) => {
       buckets.check(bucket);
       turn.put(keyOf('upload', upload.serial), 1n, encodeUpload(upload));
+      turn.onCommit(() => this.#directory.add(bucket.id, listedOf(upload)));
     });
     return this.#infoOf(upload, bucket);
   }
@@ -269,7 +276,7 @@ export class Uploads {
           if (taken.has(info.number)) turn.delete(partKey(serial, info.number));
           else this.#buryPart(turn, serial, info.number);
         }
-        turn.delete(keyOf('upload', serial));
+        this.#end(turn, upload);
       },
     });
   }
@@ -292,30 +299,51 @@ export class Uploads {
     for (const { info } of this.#partsOf(upload.serial)) {
       this.#buryPart(turn, upload.serial, info.number);
     }
-    turn.delete(keyOf('upload', upload.serial));
+    this.#end(turn, upload);
   }
 
-  /** True if a body with that serial is a part of the upload. */
-  hasPart(turn: Turn, upload: Upload, byteName: string, serial: number): boolean {
-    if (byteNameOf(upload.name) !== byteName) return false;
-    if (turn.get(keyOf('upload', upload.serial)) === undefined) return false;
-    return this.#partsOf(upload.serial).some((part) => part.serial === serial);
+  #end(turn: Turn, upload: Upload): void {
+    turn.delete(keyOf('upload', upload.serial));
+    turn.onCommit(() => this.#directory.remove(upload.bucketId, listedOf(upload)));
+  }
+
+  /**
+   * Ends the uploads of the name that have a part with one of these serials. Returns their number.
+   */
+  buryWithParts(turn: Turn, bucket: Bucket, name: ByteName, serials: ReadonlySet<number>): number {
+    let count = 0;
+    for (const { serial } of this.#directory.withName(bucket.id, name)) {
+      const record = turn.get(keyOf('upload', serial));
+      if (record === undefined) continue;
+      if (!this.#partsOf(serial).some((part) => serials.has(part.serial))) continue;
+      this.bury(turn, decodeUpload(serial, record.data));
+      count++;
+    }
+    return count;
   }
 
   allOf(bucket: Bucket): Upload[] {
-    const uploads: Upload[] = [];
-    for (const [key, { data }] of this.#parts.store.entries(rangeOf('upload'))) {
-      const upload = decodeUpload(Number(lowerOf(key)), data);
-      if (upload.bucketId === bucket.id) uploads.push(upload);
-    }
-    return uploads;
+    return this.#directory.of(bucket.id).map(({ serial }) => this.#existing(serial));
+  }
+
+  #existing(serial: number): Upload {
+    const record = this.#parts.store.get(keyOf('upload', serial));
+    if (record === undefined) throw new Error('an upload is listed that is not stored');
+    return decodeUpload(serial, record.data);
   }
 
   count(): Promise<number> {
     return this.#parts.store.count(rangeOf('upload'));
   }
 
-  listed(bucket: Bucket): UploadInfo[] {
-    return this.allOf(bucket).map((upload) => this.#infoOf(upload, bucket));
+  /** @throws NodeError `BAD_OPTION` */
+  list(bucket: Bucket, options: UploadListOptions): UploadList {
+    return listUploads(this.#directory.of(bucket.id), options, ({ serial }) =>
+      this.#infoOf(this.#existing(serial), bucket),
+    );
   }
+}
+
+function listedOf({ name, serial }: Upload): ListedUpload {
+  return { name: byteNameOf(name), serial };
 }

@@ -1,6 +1,7 @@
 import { hasOwnVolumes, type Bucket } from '../ledger/bucket-record.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import type { Turn } from '../ledger/publisher.ts';
+import type { ByteName } from '../names/byte-name.ts';
 import { decodeContent } from '../objects/content-record.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import type { Publication } from '../objects/publication.ts';
@@ -153,10 +154,17 @@ export class Evictor {
   }
 
   async #delete(bucket: Bucket, volume: Volume, batch: readonly WalkedRecord[]): Promise<void> {
-    const deleted = await this.#options.parts.publisher.submit(
+    const { parts, uploads } = this.#options;
+    const deleted = await parts.publisher.submit(
       (turn) => {
+        const orphans = new Map<ByteName, Set<number>>();
         let objects = 0;
-        for (const record of batch) objects += this.#deleteOne(turn, bucket, volume, record);
+        for (const record of batch) {
+          objects += this.#deleteOne(turn, bucket, volume, record, orphans);
+        }
+        for (const [name, serials] of orphans) {
+          this.#counts.uploads += uploads.buryWithParts(turn, bucket, name, serials);
+        }
         return objects;
       },
       { alone: true },
@@ -164,7 +172,14 @@ export class Evictor {
     this.#counts.objects += deleted;
   }
 
-  #deleteOne(turn: Turn, bucket: Bucket, volume: Volume, record: WalkedRecord): number {
+  /** `orphans`: of extents that no object has, names and serials of their bodies are added. */
+  #deleteOne(
+    turn: Turn,
+    bucket: Bucket,
+    volume: Volume,
+    record: WalkedRecord,
+    orphans: Map<ByteName, Set<number>>,
+  ): number {
     const { parts, liveness, publication } = this.#options;
     const { header, offset } = record;
     const name = liveness.nameOf(record);
@@ -183,7 +198,7 @@ export class Evictor {
         runs !== undefined &&
         decodeContent(runs.data).some(({ serial }) => serial === header.sequence);
       if (!isOfObject) {
-        this.#abort(turn, bucket, name, header.sequence);
+        orphans.set(name, (orphans.get(name) ?? new Set()).add(header.sequence));
         return 0;
       }
     } else {
@@ -192,16 +207,6 @@ export class Evictor {
     // A PUT of the name that is under way is not in this volume: it is published afterwards.
     publication.remove(turn, bucket, name, found!);
     return 1;
-  }
-
-  /** Aborts the upload that the extent belongs to. */
-  #abort(turn: Turn, bucket: Bucket, name: string, serial: number): void {
-    const { uploads } = this.#options;
-    for (const upload of uploads.allOf(bucket)) {
-      if (!uploads.hasPart(turn, upload, name, serial)) continue;
-      uploads.bury(turn, upload);
-      this.#counts.uploads++;
-    }
   }
 }
 
