@@ -656,6 +656,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/directory/claim-file.ts',
     find: 'return one.lengthBytes > other.lengthBytes;',
     replace: 'return one.lengthBytes < other.lengthBytes;',
+    test: 'test/directory/claim-file.test.ts',
   },
   'the end of a log not compared with the header of the next by a follower': {
     file: 'src/store/follow/log-follower.ts',
