@@ -901,15 +901,33 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'rows of a batch before its deleted interval survive': {
     file: 'src/store/commit/expand-batch.ts',
-    find: 'if (filter.accepts(low, high)) addKey(deleted, low, high);',
-    replace: 'if (filter.accepts(low, high) && low < 0) addKey(deleted, low, high);',
+    find: '} else if (!isCovered(intervals, view, offset)) {',
+    replace: '} else if (offset >= 0 || !isCovered(intervals, view, offset)) {',
     test: 'test/store/delete-range.test.ts',
   },
-  'keys that a batch puts before its deleted interval counted as present': {
+  'keys that a batch with a deleted interval puts counted as present': {
     file: 'src/store/commit/expand-batch.ts',
-    find: "table.beginPublish(region, lengthBytes, arePresent ? 'present' : 'any');",
-    replace: "table.beginPublish(region, lengthBytes, 'present');",
+    find: "lengthBytes, this.#kept.length === 0 ? 'present' : 'any');",
+    replace: "lengthBytes, this.#kept.length >= 0 ? 'present' : 'any');",
     test: 'test/store/delete-range.test.ts',
+  },
+  'each deleted interval of a batch lists the records of the ones before it again': {
+    file: 'src/store/commit/expand-batch.ts',
+    find: 'for (const interval of intervals.each()) {',
+    replace: 'for (const interval of [...intervals.each(), ...intervals.each()]) {',
+    test: 'property-tests/expand-batch.test.ts',
+  },
+  'room for a deleted interval judged after all of its records were listed': {
+    file: 'src/store/commit/expand-batch.ts',
+    find: '        if (!this.#table.hasRoomFor(this.#lengthBytes)) return false;\n',
+    replace: '',
+    test: 'property-tests/expand-batch.test.ts',
+  },
+  'no pause between deleted intervals without records': {
+    file: 'src/store/commit/expand-batch.ts',
+    find: '      // Beginning a walk takes longer than some records.\n      yield* this.#slices.rest();\n',
+    replace: '',
+    test: 'property-tests/expand-batch.test.ts',
   },
   'only the first rows of a failed group removed': {
     file: 'src/store/commit/publisher.ts',

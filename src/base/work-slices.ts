@@ -1,4 +1,5 @@
 import { waited, type Flow } from './flow.ts';
+import type { Steps } from './steps.ts';
 import { monotonicMs } from './timers.ts';
 
 /** How long work runs on the event loop before other work of the process gets a turn. */
@@ -32,6 +33,15 @@ export class WorkSlices {
   *rest(): Flow<void> {
     const pausing = this.pauseIfDue();
     if (pausing !== undefined) yield* waited(pausing);
+  }
+
+  /** Runs all steps, with a `rest` after each. */
+  *finish<T>(steps: Steps<T>): Flow<T> {
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      yield* this.rest();
+    }
   }
 
   /** Like `rest`, for asynchronous functions. Undefined: the slice is not over. */

@@ -142,7 +142,7 @@ export class PieceBuilder {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     this.#waiting = [];
-    const set = new IntervalSet([...waiting.map(({ interval }) => interval), ...this.#intervals]);
+    const set = IntervalSet.for([...waiting.map(({ interval }) => interval), ...this.#intervals]);
     const { words, count } = this.#entries;
     const buffers = this.#buffers.all;
     let [next, buffer] = [waiting.length - 1, buffers.length - 1];

@@ -80,7 +80,7 @@ export async function foldParts<Failure extends object>(
   snapshotKeys: SnapshotKeys<Failure>,
   pause?: () => Promise<void> | undefined,
 ): Promise<Columns[] | Failure> {
-  const newer = new IntervalSet(parts.flatMap(({ interval }) => interval ?? []));
+  const newer = IntervalSet.for(parts.flatMap(({ interval }) => interval ?? []));
   /** Newest first. */
   const runs: (readonly Columns[])[] = [];
   for (const { run, interval } of parts.toReversed()) {

@@ -36,7 +36,7 @@ export async function settleIntervals(
 ): Promise<SettledPieces> {
   const all = pieces.flatMap(({ intervals }) => intervals);
   if (all.length === 0) return { pieces, intervals: [], freedBytes: 0 };
-  const newer = new IntervalSet(all);
+  const newer = IntervalSet.for(all);
   let freedBytes = 0;
   for (const piece of pieces.toReversed()) {
     if (!newer.isEmpty) freedBytes += await deleteCovered(context, piece, newer);
