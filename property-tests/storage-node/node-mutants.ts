@@ -485,4 +485,28 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '(options & ~0xff) !== 0',
     test: 'test/storage-node/bucket-record.test.ts',
   },
+  'a volume with a record that waits to be published is removed': {
+    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    find: '      volume.pending === 0 &&\n',
+    replace: '',
+    test: 'test/storage-node/kept-marks.test.ts',
+  },
+  'a tombstone does not keep its volume until it is counted': {
+    file: 'examples/storage-node/src/objects/marks.ts',
+    find: '      await publisher.submit((turn) => turn.mark(at)).finally(() => at.settle());',
+    replace: '      at.settle();\n      await publisher.submit((turn) => turn.mark(at));',
+    test: 'test/storage-node/kept-marks.test.ts',
+  },
+  'compaction drops tombstones of objects in older volumes': {
+    file: 'examples/storage-node/src/upkeep/liveness.ts',
+    find: 'BigInt(other.number) <= header.key',
+    replace: 'BigInt(other.number) < -header.key',
+    test: 'test/storage-node/kept-marks.test.ts',
+  },
+  'a removed volume that is still read needs no tombstones': {
+    file: 'examples/storage-node/src/upkeep/liveness.ts',
+    find: "other !== volume && other.kind !== 'index';",
+    replace: "other !== volume && other.kind !== 'index' && other.state !== 'retired';",
+    test: 'test/storage-node/kept-marks.test.ts',
+  },
 };

@@ -65,8 +65,8 @@ export class Marks {
     this.#inFlight++;
     try {
       const at = await writer.append(record);
-      at.settle();
-      await publisher.submit((turn) => turn.mark(at));
+      // Until it is counted, only the pending record keeps its volume from being removed.
+      await publisher.submit((turn) => turn.mark(at)).finally(() => at.settle());
     } catch (error) {
       this.#parts.onError(error);
     } finally {

@@ -37,10 +37,13 @@ export class Liveness {
     return header.kind === 'tombstone' || header.kind === 'void';
   }
 
-  /** A mark is about volumes up to the number in its key, of which this one is being emptied. */
+  /**
+   * A mark is about volumes up to the number in its key, of which this one is being emptied. A
+   * retired volume counts: its file is there while somebody reads it.
+   */
   isMarkNeeded(volume: Volume, { header }: WalkedRecord): boolean {
     for (const other of this.#parts.volumes) {
-      const mayHold = other !== volume && other.kind !== 'index' && other.state !== 'retired';
+      const mayHold = other !== volume && other.kind !== 'index';
       if (mayHold && BigInt(other.number) <= header.key) return true;
     }
     return false;
