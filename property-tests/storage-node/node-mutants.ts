@@ -509,4 +509,21 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "other !== volume && other.kind !== 'index' && other.state !== 'retired';",
     test: 'test/storage-node/kept-marks.test.ts',
   },
+  'a rebuild takes the directory of a running one for abandoned': {
+    file: 'examples/storage-node/src/ledger/metadata-directory.ts',
+    find: '  if (lock === undefined && name === REBUILD_NAME) throw rebuildIsRunning();\n  if (lock === undefined) return;\n',
+    replace: '',
+    also: {
+      file: 'examples/storage-node/src/ledger/metadata-directory.ts',
+      find: '    await lock.release();\n  }\n}\n\nasync function removeTree',
+      replace: '    await lock?.release();\n  }\n}\n\nasync function removeTree',
+    },
+    test: 'test/storage-node/repeated-rebuild.test.ts',
+  },
+  'an open advises a rebuild while one is running': {
+    file: 'examples/storage-node/src/opening.ts',
+    find: '(await unfinishedRebuild(files, directory)) ?? lostMetadata',
+    replace: 'lostMetadata',
+    test: 'test/storage-node/repeated-rebuild.test.ts',
+  },
 };

@@ -27,6 +27,7 @@ const PROGRAMS = [
   'test/support/store-thread.ts',
   'test/support/awaiting-reader.ts',
   'test/support/unsettled-child.ts',
+  'test/storage-node/support/stopped-rebuild.ts',
 ];
 
 /**

@@ -4,6 +4,7 @@ import { FullDiskWatch } from './full-disk-watch.ts';
 import { NodeRefusedError } from './node-errors.ts';
 import { decodeBucketRecord } from './ledger/bucket-record.ts';
 import { keyOf, lowerOf, rangeOf } from './ledger/keys.ts';
+import { unfinishedRebuild } from './ledger/metadata-directory.ts';
 import {
   COUNTERS_KEY,
   Counters,
@@ -118,7 +119,7 @@ async function refuseWithoutMetadata(
     await files.stat(`${directory}/metadata`);
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
-    throw lostMetadata('is missing', found.length);
+    throw (await unfinishedRebuild(files, directory)) ?? lostMetadata('is missing', found.length);
   }
 }
 

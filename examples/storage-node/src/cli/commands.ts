@@ -163,7 +163,7 @@ export async function rebuild({ data, json }: CommandOptions, io: CliIo): Promis
     if (report.former !== undefined) {
       io.out(`the previous metadata is in ${report.former}; remove it when all is well\n`);
     }
-    io.out('the last deletes before the loss may be undone\n');
+    io.out('the last deletes before the loss may be undone; incomplete uploads are lost\n');
   }
   return report.lostObjects + report.damagedRecords + report.gaps === 0 ? EXIT_OK : EXIT_FAILED;
 }

@@ -4,6 +4,12 @@ import { NodeRefusedError } from '../node-errors.ts';
 import { encodeBucketRecord, KEEP, type Bucket } from '../ledger/bucket-record.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import {
+  clearTheWay,
+  putInPlace,
+  rebuildIsRunning,
+  rebuildPath,
+} from '../ledger/metadata-directory.ts';
+import {
   COUNTERS_KEY,
   encodeCounters,
   encodeIdentity,
@@ -54,9 +60,6 @@ export interface RebuildOptions {
   }) => void;
 }
 
-/** The file in the metadata whose lock its owner holds. */
-const LOCK_NAME = 'lodestore.lock';
-
 /** Number of objects per batch. */
 const BATCH_OBJECTS = 500;
 
@@ -66,7 +69,8 @@ const BATCH_OBJECTS = 500;
  * undone, because their marks are written a little later. The last unacknowledged writes may be
  * present. Keeps all versions of all names that the volumes have in memory, about 300 bytes each.
  *
- * @throws NodeRefusedError; the metadata store's errors, such as LODESTORE_LOCKED
+ * @throws NodeRefusedError, also while the node or another rebuild is running; the metadata store's
+ *   errors
  */
 export async function rebuildIndex(
   directory: string,
@@ -77,14 +81,14 @@ export async function rebuildIndex(
   const { files, now, randomBytes } = environment;
   const volumeDirectory = `${directory}/volumes`;
   const headers = await readHeaders(files, volumeDirectory);
-  const former = await moveAside(files, directory, now());
+  const former = await clearTheWay(files, directory, now());
   const found = {
     nodeId: headers[0]!.nodeId,
     hashKey: randomBytes(16),
     epochMs: 0,
     hashedSince: 0,
   };
-  const store = await MetadataStore.open(`${directory}/metadata.rebuild`, { fileSystem: files });
+  const store = await openEmpty(files, directory);
   try {
     const next = headers.reduce((most, { number }) => Math.max(most, number), 0) + 1;
     const checked = checkedOptions(nodeOptions);
@@ -113,11 +117,20 @@ export async function rebuildIndex(
     await parts.writers.close();
     await parts.volumes.close();
     await store.close();
-    await files.rename(`${directory}/metadata.rebuild`, `${directory}/metadata`);
-    await files.syncDirectory(directory);
+    await putInPlace(files, directory);
     return { ...report, former };
   } catch (error) {
     await store.close();
+    throw error;
+  }
+}
+
+/** @throws NodeRefusedError if another rebuild was faster; the metadata store's errors */
+async function openEmpty(files: FileSystem, directory: string): Promise<MetadataStore> {
+  try {
+    return await MetadataStore.open(rebuildPath(directory), { fileSystem: files });
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'LODESTORE_LOCKED') throw rebuildIsRunning();
     throw error;
   }
 }
@@ -153,32 +166,6 @@ function foreign(number: number, reason: string): NodeRefusedError {
     `${volumeFileName(number)} cannot be used: ${reason}`,
     'Move it out of the directory "volumes", and run "lodestore-node rebuild-index" again',
   );
-}
-
-/** Keeps the existing metadata under another name. Removes what an earlier attempt left. */
-async function moveAside(
-  files: FileSystem,
-  directory: string,
-  nowMs: number,
-): Promise<string | undefined> {
-  const names = new Set((await files.readDirectory(directory)).map(({ name }) => name));
-  let moved: string | undefined;
-  for (const name of ['metadata', 'metadata.rebuild']) {
-    if (!names.has(name)) continue;
-    // Throws if a process has it open, because that process holds the lock.
-    if (name === 'metadata') {
-      const lock = await files.tryLock(`${directory}/metadata/${LOCK_NAME}`);
-      if (lock === undefined) {
-        throw new NodeRefusedError('LOST_METADATA', 'the node is running', 'Stop it first');
-      }
-      await lock.release();
-    }
-    const to = `${directory}/${name}.${nowMs}`;
-    await files.rename(`${directory}/${name}`, to);
-    if (name === 'metadata') moved = to;
-  }
-  await files.syncDirectory(directory);
-  return moved;
 }
 
 interface ScanContext {
