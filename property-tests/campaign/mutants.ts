@@ -798,6 +798,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      this.#refreshFailed(error);',
     test: 'test/fs/lease-directory.test.ts',
   },
+  'a lock file that was replaced while the store is open not noticed': {
+    file: DIRECTORY_LOCK,
+    find: 'return this.#isFileInPlace() ? undefined : this.requireFile();',
+    replace: 'return undefined;',
+    test: 'test/store/lock-file.test.ts',
+  },
+  'the lease of a running process broken because a copy of its lock file is free': {
+    file: 'src/directory/lock-acquisition.ts',
+    find: 'if (isDead && (await this.#options.isOpenElsewhere?.(',
+    replace: 'if (!isDead && (await this.#options.isOpenElsewhere?.(',
+    test: 'test/store/lock-file.test.ts',
+  },
   'an open on a full disk does not use the reserve for its lease': {
     file: 'src/directory/lock-acquisition.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;',

@@ -1,4 +1,4 @@
-import { FencedError } from '../base/errors.ts';
+import { DirectoryLostError, FencedError } from '../base/errors.ts';
 import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../base/flow.ts';
 import { present } from '../base/assert.ts';
 import type { Claim } from '../format/claim.ts';
@@ -19,7 +19,7 @@ import type { OwnerRecord } from './owner-record.ts';
  *
  * To take it: lock the file; make sure that an owner record of this machine is durable; create the
  * lease; write our record. An existing lease is taken over in one of three cases. The record is of
- * this machine: the free kernel lock proves that the holder is dead, so there is no wait. Or the
+ * this machine: the free kernel lock shows that the holder is dead, so there is no wait. Or the
  * lease is stale. Or it is dated in the future and did not change for `staleMs` while it was
  * watched. After a takeover, the new holder waits for the settle time and checks that the lease is
  * still its own: if two hosts took it at once, the last one keeps it.
@@ -38,6 +38,12 @@ import type { OwnerRecord } from './owner-record.ts';
  * Otherwise the lock is lost for good, with a `FencedError`. A host that opened the store in the
  * meantime has removed our lease, written its own nonce, and, at its recovery, truncated the live
  * log or removed the prepared one. Each of the three alone reveals it.
+ *
+ * The kernel lock is on a file, not on its name: if the lock file is removed, renamed or replaced,
+ * it excludes nobody who locks the new one. An open that finds the lease of a living process
+ * therefore looks whether the process has the earlier file open (`live-owner.ts`). And before each
+ * acknowledgement, rename and removal the holder checks that the name leads to the file that it has
+ * locked. What was acknowledged before that was on disk before another process could open it.
  */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
@@ -53,6 +59,11 @@ export interface DirectoryLock {
    * now.
    */
   assertHeld(): void;
+  /**
+   * Rejects, and the lock is lost, if the lock file was removed, renamed or replaced. Does not
+   * examine the lease.
+   */
+  requireFile(): Promise<void>;
   /** A pause is being investigated. Callers that cannot wait should retry later. */
   readonly isInDoubt: boolean;
   /**
@@ -107,6 +118,7 @@ export interface LockFile {
 
 export interface HeldLockParts {
   readonly fs: FileSystem;
+  readonly directory: string;
   readonly file: LockFile;
   readonly lease: Lease;
   readonly loss: LeaseLoss;
@@ -129,7 +141,10 @@ export class HeldDirectoryLock implements DirectoryLock {
 
   whenHeld(): Promise<void> | undefined {
     const state = this.#state;
-    if (state.kind === 'held') return this.#parts.lease.isFresh() ? undefined : this.#decide();
+    if (state.kind === 'held') {
+      if (!this.#parts.lease.isFresh()) return this.#decide();
+      return this.#isFileInPlace() ? undefined : this.requireFile();
+    }
     return state.kind === 'in-doubt' ? state.decided : Promise.reject(this.#error(state));
   }
 
@@ -151,12 +166,21 @@ export class HeldDirectoryLock implements DirectoryLock {
   holdNow(): void {
     const { lease, fs, loss } = this.#parts;
     const state = this.#state;
-    if (state.kind === 'held' && lease.isFresh()) return;
+    const files = present(fs.blocking, 'commits are inline where files have blocking calls');
+    if (state.kind === 'held' && lease.isFresh()) {
+      if (!this.#isFileInPlace()) finishAtOnce(this.#loseFile(files));
+      return;
+    }
     if (state.kind === 'in-doubt') throw loss.ofPause();
     this.#requireNotLost();
-    const files = present(fs.blocking, 'commits are inline where files have blocking calls');
     const blockingLease = present(lease.blocking, 'and so has the lease');
     finishAtOnce(this.#decided(files, () => blockingLease.renew()));
+  }
+
+  async requireFile(): Promise<void> {
+    if (this.#state.kind === 'held' && !this.#isFileInPlace()) {
+      await begin(this.#loseFile(this.#parts.fs));
+    }
   }
 
   async recordClaim(claim: Claim): Promise<void> {
@@ -188,6 +212,22 @@ export class HeldDirectoryLock implements DirectoryLock {
   release(): Promise<void> {
     this.#released ??= this.#release();
     return this.#released;
+  }
+
+  #isFileInPlace(): boolean {
+    return this.#parts.file.fileLock.isInPlace?.() !== false;
+  }
+
+  /** @throws FencedError; DirectoryLostError if the directory itself is lost */
+  *#loseFile(calls: EitherCalls): Flow<never> {
+    try {
+      yield* waited(calls.syncDirectory(this.#parts.directory));
+    } catch (error) {
+      if (error instanceof DirectoryLostError) throw error;
+    }
+    const error = this.#parts.loss.ofLockFile();
+    this.lose(error);
+    throw error;
   }
 
   #error(state: Extract<State, { kind: 'lost' | 'released' }>): FencedError {
@@ -231,6 +271,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     const { loss, file } = this.#parts;
     const { owner, readOwner } = file;
     yield* waited(renew());
+    if (!this.#isFileInPlace()) yield* this.#loseFile(calls);
     const signed = yield* readOwner(calls);
     if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
     try {

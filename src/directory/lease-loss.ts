@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { FencedError, StoreError, systemCode } from '../base/errors.ts';
+import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 
 const AGAIN = 'then close this store and open it again';
 
@@ -36,12 +38,14 @@ const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
 /** The errors of a lost lease, with message and remedy by cause. */
 export class LeaseLoss {
   readonly #directory: string;
+  readonly #lockPath: string;
   readonly #leasePath: string;
   readonly #staleMs: number;
 
-  constructor(directory: string, leasePath: string, staleMs: number) {
+  constructor(directory: string, staleMs: number) {
     this.#directory = directory;
-    this.#leasePath = leasePath;
+    this.#lockPath = join(directory, LOCK_NAME);
+    this.#leasePath = join(directory, LEASE_NAME);
     this.#staleMs = staleMs;
   }
 
@@ -66,6 +70,16 @@ export class LeaseLoss {
       `this process was paused for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +
         `have changed since, or cannot be read; close this store and open it again`,
       cause,
+    );
+  }
+
+  /** The lock file was removed, renamed or replaced, so its kernel lock excludes nobody. */
+  ofLockFile(): FencedError {
+    return new FencedError(
+      `${this.#lockPath} was removed, moved or replaced by another program while the store was ` +
+        `open, so other processes can open ${this.#directory}; make sure that nothing changes this ` +
+        `file, ${AGAIN}`,
+      { path: this.#lockPath },
     );
   }
 

@@ -16,7 +16,7 @@ import { ClaimKeeper } from './claim-file.ts';
 import { HeldDirectoryLock } from './directory-lock.ts';
 import type { DirectoryLock } from './directory-lock.ts';
 import { LeaseLoss } from './lease-loss.ts';
-import { heldByHost, heldByProcess } from './owner-message.ts';
+import { heldByHost, heldByProcess, heldWithoutFile } from './owner-message.ts';
 import {
   decodeOwnerRecord,
   encodeNoOwner,
@@ -40,6 +40,12 @@ assert(DEFAULT_STALE_MS >= MIN_STALE_MS, 'a lease stays fresh for as long as it 
 const NAME_READS = 5;
 const NAME_READ_PAUSE_MS = 10;
 
+export type IsOpenElsewhere = (
+  owner: OwnerRecord,
+  self: ProcessIdentity,
+  lockPath: string,
+) => Promise<boolean>;
+
 export interface DirectoryLockOptions {
   /**
    * A lease that was not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1.
@@ -49,6 +55,11 @@ export interface DirectoryLockOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called while waiting for such a lease, at least once a second. */
   readonly onWatch?: ((watchedMs: number, staleMs: number) => void) | undefined;
+  /**
+   * Whether the owner, of this machine, has the store open although the kernel lock is free.
+   * Default: it has not.
+   */
+  readonly isOpenElsewhere?: IsOpenElsewhere | undefined;
   /** Called at most once, when the lease is lost and another host may have the directory. */
   readonly onLost: (error: FencedError) => void;
   /** Milliseconds since 1970, for the owner record. Default: the time of the call. */
@@ -110,7 +121,7 @@ class LockAttempt {
     this.#identity = identity;
     this.#staleMs = options.staleMs ?? DEFAULT_STALE_MS;
     this.#options = options;
-    this.#loss = new LeaseLoss(directory, this.#leasePath, this.#staleMs);
+    this.#loss = new LeaseLoss(directory, this.#staleMs);
     this.#owner = {
       ...identity,
       nonce: options.nonce ?? randomUUID(),
@@ -148,14 +159,18 @@ class LockAttempt {
       notes: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'note'),
     };
     const { onLost } = this.#options;
-    const held = new HeldDirectoryLock({ fs: this.#fs, file, lease, loss: this.#loss, onLost });
+    const parts = { fs: this.#fs, directory: this.#directory, loss: this.#loss };
+    const held = new HeldDirectoryLock({ ...parts, file, lease, onLost });
     this.#held = held;
     if (this.#earlyLoss !== undefined) held.lose(this.#loss.ofRefresh(this.#earlyLoss));
     else await held.whenHeld();
     return held;
   }
 
-  /** The kernel lock must be held: then no process of this machine has the lease. */
+  /**
+   * The kernel lock must be held: then a process of this machine has the lease only if it has
+   * locked an earlier file of this name.
+   */
   async #takeLease(fileLock: FileLock): Promise<Lease> {
     const previous = await this.#readRecord();
     if (previous === undefined) return this.#takeFirstLease(fileLock);
@@ -168,6 +183,9 @@ class LockAttempt {
     // Reads the record again, because another host may have opened the store meanwhile.
     const holder = await this.#readRecord();
     const isDead = holder !== undefined && isSameMachine(holder, this.#identity);
+    if (isDead && (await this.#options.isOpenElsewhere?.(holder, this.#identity, this.lockPath))) {
+      throw heldWithoutFile(this.#directory, holder, this.#identity, this.lockPath);
+    }
     if (isDead) await this.#fs.breakLease(this.#leasePath);
     try {
       return await this.#tryLease(isDead ? undefined : this.#watch());

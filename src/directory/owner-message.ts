@@ -17,6 +17,19 @@ export function heldByProcess(
   return new StoreLockedError(message, lockOwnerOf(owner), { path });
 }
 
+/** The error for a directory that a process has open whose lock file is not the one at `path`. */
+export function heldWithoutFile(
+  directory: string,
+  owner: OwnerRecord,
+  self: ProcessIdentity,
+  path: string,
+): StoreLockedError {
+  const message =
+    `${directory} is open in ${nameOf(owner, self)}, although ${path} was replaced ` +
+    'meanwhile; close it there first';
+  return new StoreLockedError(message, lockOwnerOf(owner), { path });
+}
+
 /**
  * The error for a directory whose kernel lock is free here, but whose lease another process
  * refreshes.

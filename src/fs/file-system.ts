@@ -232,6 +232,12 @@ export interface FileLock {
   writeClaim(sector: Uint8Array, position: number): Promise<void>;
   /** As `writeClaim`, without a sync: for readers of the file while the lock is held. */
   writeNote(sector: Uint8Array, position: number): Promise<void>;
+  /**
+   * Whether the path still leads to the locked file. False: it was removed, renamed or replaced,
+   * and another process can lock the file that takes its place. Blocking, because it is called
+   * before each acknowledgement. A file system without it does not detect that.
+   */
+  isInPlace?(): boolean;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
 }

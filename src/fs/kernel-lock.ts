@@ -1,5 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync, statSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
+import { systemCode } from '../base/errors.ts';
 import { requireNative } from '../base/native-package.ts';
 import { setImmediate } from '../base/timers.ts';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
@@ -52,10 +53,16 @@ async function nativeLock(): Promise<LockDescriptor> {
 /** The descriptor is the lock: closing it, or the death of the process, releases the lock. */
 class KernelLock implements FileLock {
   readonly #file: NodeOpenFile;
+  readonly #path: string;
+  /** Undefined where the file system does not show the same inode by path and by descriptor. */
+  readonly #inode: Inode | undefined;
   #released: Promise<void> | undefined = undefined;
 
   constructor(descriptor: number, path: string) {
     this.#file = new NodeOpenFile(descriptor, path, 'none');
+    this.#path = path;
+    const held = fstatSync(descriptor, { bigint: true });
+    this.#inode = isSameInode(inodeAt(path), held) ? held : undefined;
   }
 
   writeRecord(record: Uint8Array): Promise<void> {
@@ -70,6 +77,19 @@ class KernelLock implements FileLock {
     return writeFully(this.#file, sector, position);
   }
 
+  isInPlace(): boolean {
+    let found: Inode | undefined;
+    try {
+      found = inodeAt(this.#path);
+    } catch (error) {
+      const code = systemCode(error);
+      // Other errors prove nothing.
+      return code !== 'ENOTDIR' && code !== 'ELOOP';
+    }
+    if (found === undefined) return false;
+    return this.#inode === undefined || isSameInode(found, this.#inode);
+  }
+
   async #write(bytes: Uint8Array, position: number): Promise<void> {
     await writeFully(this.#file, bytes, position);
     await this.#file.dataSync();
@@ -79,6 +99,20 @@ class KernelLock implements FileLock {
     this.#released ??= this.#file.close();
     return this.#released;
   }
+}
+
+interface Inode {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/** Undefined if there is no such name. */
+function inodeAt(path: string): Inode | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+function isSameInode(one: Inode | undefined, other: Inode): boolean {
+  return one?.ino === other.ino && one.dev === other.dev;
 }
 
 // Loading takes a third of the time of a small store's open, so it starts before the lock is

@@ -43,6 +43,22 @@ export function startTicksOf(processStat: string): number | undefined {
 }
 
 /**
+ * When the process started. Undefined if it does not run, or the system does not say. A zombie does
+ * not run.
+ */
+export async function readStartTicks(pid: number): Promise<number | undefined> {
+  const processStat = await readText(`/proc/${pid}/stat`);
+  if (processStat === undefined || isEnded(processStat)) return undefined;
+  return startTicksOf(processStat);
+}
+
+/** Whether the process has ended, and its parent has not taken note yet. */
+function isEnded(processStat: string): boolean {
+  const state = processStat.charAt(processStat.lastIndexOf(')') + 2);
+  return state === 'Z' || state === 'X';
+}
+
+/**
  * Images that have not booted yet have an empty id or `uninitialized`: the same on all machines.
  */
 export function hashMachineId(machineId: string): string | undefined {

@@ -255,7 +255,10 @@ export class CrashFs implements FileSystem {
         if (made !== undefined) made.effect.endTick = endTick;
         if (!taken) return undefined;
         const handle = new CrashFile(this.#host, file, { given: path, shown: call.path }, 'r+');
-        return new CrashLock(handle, call.path, () => this.#locked.delete(file.id));
+        return new CrashLock(handle, call.path, {
+          isInPlace: () => this.#held.leadsTo(path, file.id),
+          onRelease: () => this.#locked.delete(file.id),
+        });
       };
     });
   }

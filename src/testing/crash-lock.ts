@@ -7,9 +7,15 @@ export class CrashLock implements FileLock {
   #handle: OpenFile | undefined;
   readonly #path: string;
   readonly #onRelease: () => void;
+  readonly isInPlace: () => boolean;
 
   /** Takes ownership of `handle`, an open file. */
-  constructor(handle: OpenFile, path: string, onRelease: () => void) {
+  constructor(
+    handle: OpenFile,
+    path: string,
+    { isInPlace, onRelease }: { isInPlace: () => boolean; onRelease: () => void },
+  ) {
+    this.isInPlace = isInPlace;
     this.#handle = handle;
     this.#path = path;
     this.#onRelease = onRelease;

@@ -95,6 +95,15 @@ export class HeldDirectories {
     }
   }
 
+  /** Whether a path leads to this inode. */
+  leadsTo(path: string, inodeId: number): boolean {
+    try {
+      return this.locate(path, 'stat').inodeId === inodeId;
+    } catch {
+      return false;
+    }
+  }
+
   /** The path in traces, faults and leases: based on the directory's path when it was opened. */
   shown(path: string): string {
     const found = this.#parse(path);

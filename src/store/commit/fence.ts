@@ -1,4 +1,4 @@
-import { FencedError, type StoreError, type StorePoisonedError } from '../../base/errors.ts';
+import { type StoreError, StorePoisonedError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { Health } from './health.ts';
@@ -43,7 +43,7 @@ export class Fence {
       const regained = this.whenHeld();
       if (regained !== undefined) yield regained;
     } catch (error) {
-      if (!(error instanceof FencedError)) throw error;
+      if (!(error instanceof StorePoisonedError)) throw error;
       health.poisonWith(error);
     }
     return health.isPoisoned ? health.poisonedWrite(outcome) : undefined;
@@ -74,7 +74,7 @@ export class Fence {
       yield* waited(whenHeld());
       return lost;
     } catch (error) {
-      if (error instanceof FencedError) return error;
+      if (error instanceof StorePoisonedError) return error;
       throw error;
     }
   }

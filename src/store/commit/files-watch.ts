@@ -23,8 +23,9 @@ export interface FilesWatchParts {
 const LOOK_EVERY_MS = 5_000;
 
 /**
- * Checks that the store's files still exist under their names and were not truncated. It runs after
- * each rotation, when a merge finds damage, before a backup, and every few seconds.
+ * Checks that the store's files still exist under their names and were not truncated, and that the
+ * lock file is the one that was locked. It runs after each rotation, when a merge finds damage,
+ * before a backup, and every few seconds.
  *
  * An open descriptor does not reveal it: a renamed log still accepts writes, but the next open does
  * not find it. A lost file is a `FilesLostError` and poisons the store, because further batches
@@ -86,7 +87,8 @@ export class FilesWatch {
 
   async #look(): Promise<void> {
     const { files } = this.#parts;
-    const { health } = this.#parts.fence;
+    const { health, lock } = this.#parts.fence;
+    if (!health.isPoisoned) await lock.requireFile();
     for (const file of files()) {
       if (health.isPoisoned || this.#state === 'closed') return;
       const isLost = !(await this.#isThere(file));

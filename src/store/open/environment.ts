@@ -1,6 +1,8 @@
 import { SLICE_MS, type Pacing } from '../../base/work-slices.ts';
 import { setImmediate } from '../../base/timers.ts';
 import { randomFillSync } from 'node:crypto';
+import { isOpenElsewhere } from '../../directory/live-owner.ts';
+import type { IsOpenElsewhere } from '../../directory/lock-acquisition.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
@@ -27,6 +29,8 @@ export interface StoreEnvironment {
   readonly startTimer?: StartTimer;
   /** The process that opens the store. */
   readonly identity: () => Promise<ProcessIdentity>;
+  /** Default: no owner has the store open while the kernel lock is free. */
+  readonly isOpenElsewhere?: IsOpenElsewhere;
   /** Random bytes for a store's id. */
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
   /** The rest of the owner record. Default: a random nonce and the time of day. */
@@ -62,6 +66,7 @@ export const NODE_ENVIRONMENT: StoreEnvironment = {
   pause: pauseOnNode,
   noteEveryMs: NOTE_EVERY_MS,
   identity: readProcessIdentity,
+  isOpenElsewhere,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
 

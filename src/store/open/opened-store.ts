@@ -142,6 +142,7 @@ class OpeningStore {
       ...this.#environment.ownerStamp,
       staleMs: this.#options.leaseStaleMs,
       signal: this.#options.signal,
+      isOpenElsewhere: this.#environment.isOpenElsewhere,
       onWatch: (doneMs, totalMs) =>
         this.#options.onProgress?.({
           phase: 'lease',
