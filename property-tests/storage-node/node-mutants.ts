@@ -45,6 +45,49 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '        if (stop.aborted) return false;',
     test: 'test/storage-node/compaction-steps.test.ts',
   },
+  'a mark is dropped while an older volume may have what it is about': {
+    file: 'examples/storage-node/src/upkeep/liveness.ts',
+    find: 'if (mayHold && BigInt(other.number) <= header.key) return true;',
+    replace: 'if (mayHold && BigInt(other.number) < 0n) return true;',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'old volumes of live objects keep all later marks': {
+    file: 'examples/storage-node/src/upkeep/compaction-choice.ts',
+    find: 'if (markBytes >= least && isWorth)',
+    replace: 'if (markBytes >= 1e6 * least && isWorth)',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'copies of a volume of a bucket are evicted as if they were new': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: 'if (volume !== undefined) volume.age = header.age;',
+    replace: 'if (volume !== undefined) volume.age = number;',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'a volume with damage stays although nothing in it is live': {
+    file: 'examples/storage-node/src/upkeep/compaction-choice.ts',
+    find: 'if (liveBytes > 0 || !this.#isQuiet(volume)) return false;',
+    replace:
+      'if (liveBytes > 0 || volume.damage !== undefined || !this.#isQuiet(volume)) return false;',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'a round that compacts enforces no quota before its end': {
+    file: 'examples/storage-node/src/upkeep/upkeep.ts',
+    find: '      await round.counted(() => this.#evictDue());\n      await round.step(() => space.refill());',
+    replace: '      await round.step(() => space.refill());',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'a failed step of upkeep ends its round': {
+    file: 'examples/storage-node/src/upkeep/round.ts',
+    find: 'if (this.#stop.aborted) return;',
+    replace: 'if (this.#stop.aborted || this.#failures.size > 0) return;',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
+  'a volume of a bucket with a time to live is written until it is full': {
+    file: 'examples/storage-node/src/upkeep/evictor.ts',
+    find: 'return now() - createdMs >= ttlMs / VOLUMES_OF_TTL;',
+    replace: 'return now() - createdMs >= ttlMs * 1e6;',
+    test: 'test/storage-node/freed-space.test.ts',
+  },
   'a volume may be as long as the disk': {
     file: 'examples/storage-node/src/objects/writers.ts',
     find: 'Math.min(volumeBytes, this.#shareBytes())',

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import {
-  Compactor,
-  type CompactorOptions,
-} from '../../examples/storage-node/src/upkeep/compactor.ts';
+  CompactionChoice,
+  type CompactionChoiceOptions,
+} from '../../examples/storage-node/src/upkeep/compaction-choice.ts';
 import {
   HEADER_BYTES,
   type VolumeKind,
@@ -10,6 +10,7 @@ import {
 import { Volume } from '../../examples/storage-node/src/volumes/volume.ts';
 
 const BYTES = 1_000_000;
+const NONE: ReadonlySet<Volume> = new Set();
 
 function volumeOf(number: number, kind: VolumeKind, markBytes: number): Volume {
   return new Volume({
@@ -25,8 +26,8 @@ function volumeOf(number: number, kind: VolumeKind, markBytes: number): Volume {
   });
 }
 
-/** A compactor of these volumes. `walks` counts how often it went through all of them. */
-function compactorOf(volumes: readonly Volume[]) {
+/** A choice among these volumes. `walks` counts how often it went through all of them. */
+function choiceOf(volumes: readonly Volume[]) {
   const counts = { walks: 0 };
   const all = {
     [Symbol.iterator]: () => {
@@ -39,7 +40,7 @@ function compactorOf(volumes: readonly Volume[]) {
     space: { roomBytes: 2 ** 40, reserveBytes: 2 ** 20, isScarce: false },
     deadRatio: 0.5,
   };
-  return { counts, compactor: new Compactor(options as unknown as CompactorOptions) };
+  return { counts, choice: new CompactionChoice(options as unknown as CompactionChoiceOptions) };
 }
 
 test('marks are dead in the oldest volume with objects, and only there', () => {
@@ -48,14 +49,14 @@ test('marks are dead in the oldest volume with objects, and only there', () => {
     volumeOf(2, 'data', 900_000),
     volumeOf(3, 'data', 900_000),
   ];
-  expect(compactorOf([later, index, oldest]).compactor.next()).toBe(oldest);
-  expect(compactorOf([later, index]).compactor.next()).toBe(later);
-  expect(compactorOf([later, index, volumeOf(2, 'data', 0)]).compactor.next()).toBeUndefined();
+  expect(choiceOf([later, index, oldest]).choice.next(NONE)).toBe(oldest);
+  expect(choiceOf([later, index]).choice.next(NONE)).toBe(later);
+  expect(choiceOf([later, index, volumeOf(2, 'data', 0)]).choice.next(NONE)).toBeUndefined();
 });
 
 test('the choice of a volume goes through all volumes a few times, however many there are', () => {
   const volumes = Array.from({ length: 500 }, (_, i) => volumeOf(i + 1, 'data', 0));
-  const { counts, compactor } = compactorOf(volumes);
-  expect(compactor.next()).toBeUndefined();
+  const { counts, choice } = choiceOf(volumes);
+  expect(choice.next(NONE)).toBeUndefined();
   expect(counts.walks).toBeLessThan(5);
 });

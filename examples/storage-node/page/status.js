@@ -134,6 +134,7 @@ function makePlots() {
 function showTiles({ figures, s3 }) {
   const live = figures.volumes.reduce((sum, volume) => sum + volume.liveBytes, 0);
   const dead = figures.volumes.reduce((sum, volume) => sum + volume.deadBytes, 0);
+  const marks = figures.volumes.reduce((sum, volume) => sum + volume.markBytes, 0);
   const tiles = [
     ['objects', 'objects', countText(figures.objects)],
     ['buckets', 'buckets', countText(figures.buckets)],
@@ -145,6 +146,7 @@ function showTiles({ figures, s3 }) {
     ['sent', 'sent', bytesText(s3.sentBytes)],
     ['live', 'live', bytesText(live)],
     ['dead', 'dead', bytesText(dead)],
+    ['marks', 'marks of deletes', bytesText(marks)],
     ['free', 'free on disk', bytesText(figures.space.freeBytes)],
     ['damaged', 'damaged reads', countText(figures.reads.damaged)],
   ];

@@ -47,7 +47,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
   const { compactor, scrubber } = upkeep;
   const compacted = compactor.current?.volume;
   const all = [...volumes].map((volume): VolumeFigures => {
-    const { number, writtenBytes, liveBytes, deadBytes } = volume;
+    const { number, writtenBytes, liveBytes, deadBytes, markBytes } = volume;
     const state = stateOf(volume, compacted);
     return {
       number,
@@ -56,6 +56,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
       sizeBytes: writtenBytes,
       liveBytes,
       deadBytes,
+      markBytes,
     };
   });
   const volumeBytes = all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

@@ -14,6 +14,8 @@ export interface VolumeFigures {
   readonly sizeBytes: number;
   readonly liveBytes: number;
   readonly deadBytes: number;
+  /** Marks about deletes, which a rebuild of the metadata needs while older volumes are there. */
+  readonly markBytes: number;
 }
 
 /** The current work, and totals since the start. */

@@ -89,6 +89,12 @@ function addVolumes(out: Exposition, { volumes }: NodeFigures): void {
     'Bytes of a volume that compaction can free.',
     each(({ deadBytes }) => deadBytes),
   );
+  out.add(
+    'volume_mark_bytes',
+    'gauge',
+    'Bytes of a volume that tell a rebuild of the metadata what was deleted.',
+    each(({ markBytes }) => markBytes),
+  );
 }
 
 function addUpkeep(out: Exposition, { compaction, scrub }: NodeFigures): void {

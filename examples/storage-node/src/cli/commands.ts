@@ -50,7 +50,7 @@ function statusText(report: StatusReport): string {
       ({ bucket, reason }) => `bucket ${bucket} refuses PUTs, it cannot be written: ${reason}`,
     ),
     '',
-    'volume  class           state       size        live        dead',
+    'volume  class           state       size        live        dead        marks',
   ];
   for (const volume of volumes) {
     const cells = [
@@ -59,7 +59,8 @@ function statusText(report: StatusReport): string {
       volume.state.padEnd(11),
       textOfBytes(volume.sizeBytes).padEnd(11),
       textOfBytes(volume.liveBytes).padEnd(11),
-      textOfBytes(volume.deadBytes),
+      textOfBytes(volume.deadBytes).padEnd(11),
+      textOfBytes(volume.markBytes),
     ];
     lines.push(cells.join(' '));
   }

@@ -46,6 +46,8 @@ export class Writers {
   /** Copies made by compaction: old records stay apart from new ones. */
   readonly copies: GroupWriter;
   readonly #buckets = new Map<number, GroupWriter>();
+  /** For copies of volumes of buckets with separate volumes: one that is of the same age. */
+  readonly #copies = new Map<Volume, GroupWriter>();
   /** Deleted buckets, which calls under way still refer to. */
   readonly #dropped = new WeakSet<Bucket>();
 
@@ -104,12 +106,48 @@ export class Writers {
   }
 
   get #all(): GroupWriter[] {
-    return [this.data, this.index, this.copies, ...this.#buckets.values()];
+    const ofBuckets = [...this.#buckets.values(), ...this.#copies.values()];
+    return [this.data, this.index, this.copies, ...ofBuckets];
+  }
+
+  /** The writer for copies of a volume's records, until `endCopies`. */
+  forCopiesOf(volume: Volume): GroupWriter {
+    if (volume.kind === 'index') return this.index;
+    if (volume.kind === 'data') return this.copies;
+    let writer = this.#copies.get(volume);
+    if (writer === undefined) {
+      writer = new GroupWriter(this.#volumes, {
+        kind: 'bucket',
+        bucketId: volume.bucketId,
+        original: volume,
+        volumeBytes: () => this.#options.volumeBytes,
+        figures: this.figures,
+        onSealed: this.#options.onSealed,
+      });
+      this.#copies.set(volume, writer);
+    }
+    return writer;
+  }
+
+  async endCopies(volume: Volume): Promise<void> {
+    try {
+      await this.#copies.get(volume)?.end();
+    } finally {
+      this.#copies.delete(volume);
+    }
+  }
+
+  /** True if copies are written to it. */
+  hasCopies(volume: Volume): boolean {
+    return [...this.#copies.values()].some((writer) => writer.volume === volume);
   }
 
   /** True if a writer may still append to it. */
   isWritten(volume: Volume): boolean {
-    return this.#all.some((writer) => writer.volume === volume);
+    const { kind, bucketId } = volume;
+    if (kind === 'index') return this.index.volume === volume;
+    if (kind === 'data') return this.data.volume === volume || this.copies.volume === volume;
+    return this.#buckets.get(bucketId)?.volume === volume || this.hasCopies(volume);
   }
 
   /** Seals the volumes that `isDue` and that are written to: the next group starts another one. */

@@ -26,20 +26,6 @@ const RECORDS_AT_ONCE = 256;
 const STEP_BYTES = 2 ** 20;
 /** Bytes that must be free for a step: its copies, and the records of the metadata. */
 export const STEP_ROOM_BYTES = 2 * STEP_BYTES;
-/** Bytes left free beside copies, for the metadata and concurrent writes. */
-const ROOM_BYTES = 4 * 2 ** 20;
-/**
- * Below this multiple of the reserve in free space, volumes with fewer dead bytes are compacted,
- * too.
- */
-const AMPLE_RESERVES = 8;
-/** Below this multiple of the reserve, dead bytes in a volume that is still written count. */
-const TIGHT_RESERVES = 2;
-/** With so many, such a volume is sealed whatever its length. */
-const SEAL_DEAD_BYTES = 2 ** 20;
-/** With fewer, it is not sealed. */
-const LEAST_SEAL_DEAD_BYTES = 64 * 1024;
-
 export interface CompactionCounts {
   readonly runs: number;
   /** Copied, and the copy is referred to. */
@@ -61,7 +47,6 @@ export interface CompactorOptions {
   readonly liveness: Liveness;
   readonly marks: Marks;
   readonly pace: Pace;
-  readonly deadRatio: number;
   /** The node is being closed: what is under way ends early. */
   readonly stop: AbortSignal;
 }
@@ -109,87 +94,6 @@ export class Compactor {
     return this.#counts;
   }
 
-  /** True if it may be emptied now: nobody writes to it. */
-  #isQuiet(volume: Volume): boolean {
-    const { writers } = this.#options.parts;
-    return (
-      volume.state === 'sealed' &&
-      volume.pending === 0 &&
-      volume.damage === undefined &&
-      !writers.isWritten(volume)
-    );
-  }
-
-  /** Sealed volumes without live data. The tombstone of a bucket replaces the marks in its own. */
-  empty(): Volume[] {
-    const { buckets, volumes } = this.#options.parts;
-    return [...volumes].filter((volume) => {
-      const { bucketId, kind, liveBytes, markBytes } = volume;
-      if (liveBytes > 0 || !this.#isQuiet(volume)) return false;
-      return markBytes === 0 || (kind === 'bucket' && buckets.byId(bucketId) === undefined);
-    });
-  }
-
-  /** The share of dead bytes at which a volume is compacted: lower when space is scarce. */
-  get threshold(): number {
-    const { space, deadRatio } = this.#options;
-    const reserves = space.roomBytes / Math.max(1, space.reserveBytes);
-    return deadRatio * Math.min(1, Math.max(0.1, reserves / AMPLE_RESERVES));
-  }
-
-  #oldestNumber(): number {
-    const volumes = [...this.#options.parts.volumes].filter(({ kind }) => kind !== 'index');
-    return Math.min(...volumes.map(({ number }) => number));
-  }
-
-  #deadShare(volume: Volume, oldestNumber: number): number {
-    const bytes = volume.writtenBytes - HEADER_BYTES;
-    if (bytes <= 0) return 1;
-    // Marks in the oldest volume are about nothing older.
-    const isOldest = volume.number <= oldestNumber;
-    const dead = volume.deadBytes + (isOldest ? volume.markBytes : 0);
-    return dead / bytes;
-  }
-
-  /**
-   * True if a volume that is still written should be sealed, because space falls short and only a
-   * sealed volume gives its dead bytes back. The disk may be smaller than a volume.
-   */
-  isWorthSealing(volume: Volume): boolean {
-    const { space, deadRatio } = this.#options;
-    const isTight = space.isScarce || space.roomBytes < TIGHT_RESERVES * space.reserveBytes;
-    if (isTight && volume.deadBytes >= SEAL_DEAD_BYTES) return true;
-    const isAmple = !space.isScarce && this.threshold >= deadRatio;
-    if (isAmple || volume.deadBytes < LEAST_SEAL_DEAD_BYTES) return false;
-    return this.#deadShare(volume, this.#oldestNumber()) >= this.threshold;
-  }
-
-  /** Volumes that are worth compacting, those with the largest gain first. */
-  #worthy(): Volume[] {
-    const { threshold } = this;
-    const oldestNumber = this.#oldestNumber();
-    return [...this.#options.parts.volumes]
-      .filter((volume) => volume.kind !== 'bucket' && this.#isQuiet(volume))
-      .map((volume) => ({ volume, share: this.#deadShare(volume, oldestNumber) }))
-      .filter(({ share }) => share >= threshold)
-      .sort((one, other) => other.share - one.share)
-      .map(({ volume }) => volume);
-  }
-
-  #fits({ liveBytes, markBytes }: Volume): boolean {
-    return liveBytes + markBytes <= this.#options.space.roomBytes - ROOM_BYTES;
-  }
-
-  /** The volume with the largest gain, if one is worth it and its copies fit on the disk. */
-  next(): Volume | undefined {
-    return this.#worthy().find((volume) => this.#fits(volume));
-  }
-
-  /** Volumes that are worth compacting, and whose copies do not fit on the disk. */
-  tooLarge(): Volume[] {
-    return this.#worthy().filter((volume) => !this.#fits(volume));
-  }
-
   /**
    * Empties a volume. False if it is damaged; then it stays, so that its readable data can be read.
    * False too if the node is being closed, or the next step has to wait for space or readers.
@@ -200,7 +104,19 @@ export class Compactor {
   async compact(volume: Volume, way: CompactionWay = 'at-once'): Promise<boolean> {
     this.#counts.runs++;
     this.current = { volume, doneBytes: 0 };
+    volume.isBeingEmptied = true;
     const pin = volume.pin();
+    try {
+      return await this.#empty(volume, way, pin);
+    } finally {
+      pin.release();
+      volume.isBeingEmptied = false;
+      this.current = undefined;
+      await this.#options.parts.writers.endCopies(volume);
+    }
+  }
+
+  async #empty(volume: Volume, way: CompactionWay, pin: Pin): Promise<boolean> {
     try {
       const isWhole =
         way === 'at-once' ? await this.#moveAll(volume) : await this.#moveInSteps(volume, pin);
@@ -208,9 +124,6 @@ export class Compactor {
     } catch (error) {
       noteDamage(volume, error);
       return false;
-    } finally {
-      pin.release();
-      this.current = undefined;
     }
     if (volume.liveBytes !== 0) {
       if (volume.damage === undefined) {
@@ -345,7 +258,7 @@ export class Compactor {
   async #move(volume: Volume, { bytes, records }: Outbox): Promise<void> {
     const { parts, liveness, space } = this.#options;
     if (space.freeBytes < bytes.length) throw new NoSpaceError(bytes.length, space.freeBytes);
-    const writer = volume.kind === 'index' ? parts.writers.index : parts.writers.copies;
+    const writer = parts.writers.forCopiesOf(volume);
     const lengths = records.map(({ lengthBytes }) => lengthBytes);
     const copies = await writer.appendAll(bytes, lengths);
     try {

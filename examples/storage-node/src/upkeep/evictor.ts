@@ -9,6 +9,7 @@ import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Uploads } from '../objects/uploads.ts';
 import { handleOf } from '../volumes/handle.ts';
 import { walkWindows, type WalkedRecord } from '../volumes/record-walk.ts';
+import { HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { noteDamage } from './note-damage.ts';
@@ -17,6 +18,8 @@ import { noteDamage } from './note-damage.ts';
 const BATCH_RECORDS = 256;
 /** Below this multiple of the reserve in free space, caches are evicted. */
 const SCARCE_RESERVES = 2;
+/** A volume is written for at most this part of the time to live. */
+const VOLUMES_OF_TTL = 8;
 
 export interface EvictionCounts {
   readonly volumes: number;
@@ -51,23 +54,57 @@ export class Evictor {
     return this.#counts;
   }
 
+  /** Volumes of each bucket with separate ones, the oldest first. */
+  #byBucket(): Map<number, Volume[]> {
+    const found = new Map<number, Volume[]>();
+    for (const volume of this.#options.parts.volumes) {
+      if (volume.kind !== 'bucket' || volume.state === 'retired') continue;
+      const all = found.get(volume.bucketId);
+      if (all === undefined) found.set(volume.bucketId, [volume]);
+      else all.push(volume);
+    }
+    for (const all of found.values()) {
+      all.sort((one, other) => one.age - other.age || one.number - other.number);
+    }
+    return found;
+  }
+
   #volumesOf(bucket: Bucket): Volume[] {
-    return [...this.#options.parts.volumes]
-      .filter(({ bucketId, kind, state }) => {
-        return kind === 'bucket' && bucketId === bucket.id && state !== 'retired';
-      })
-      .sort((one, other) => one.number - other.number);
+    return this.#byBucket().get(bucket.id) ?? [];
+  }
+
+  /** True if nothing in it waits to be published, and everything in it can be found. */
+  #isDroppable(volume: Volume): boolean {
+    const { damage, isBeingEmptied, pending, state } = volume;
+    if (state === 'creating' || isBeingEmptied || pending > 0 || damage !== undefined) return false;
+    return !this.#options.parts.writers.hasCopies(volume);
   }
 
   /** The oldest volume that can be dropped. Another one keeps its space, and its bytes count. */
   #oldestOf(bucket: Bucket): Volume | undefined {
-    return this.#volumesOf(bucket).find(isDroppable);
+    return this.#volumesOf(bucket).find((volume) => this.#isDroppable(volume));
   }
 
   /** The bucket that must drop a volume, except for `passed`. */
   next(passed: ReadonlySet<Bucket>): Bucket | undefined {
-    const all = this.#options.parts.buckets.all();
-    return all.find((bucket) => !passed.has(bucket) && this.#dueOf(bucket) !== undefined);
+    const { buckets } = this.#options.parts;
+    for (const [id, volumes] of this.#byBucket()) {
+      const bucket = buckets.byId(id);
+      if (bucket === undefined || passed.has(bucket)) continue;
+      if (this.#dueOf(bucket, volumes) !== undefined) return bucket;
+    }
+    return undefined;
+  }
+
+  /**
+   * True if a volume that is still written should be sealed, because its oldest objects have lived
+   * for an eighth of their time: it is only dropped when its newest one is too old.
+   */
+  isLongWritten({ bucketId, createdMs, kind, writtenBytes }: Volume): boolean {
+    const { buckets, now } = this.#options.parts;
+    if (kind !== 'bucket' || writtenBytes <= HEADER_BYTES) return false;
+    const { ttlMs = Infinity } = buckets.byId(bucketId)?.policy ?? {};
+    return now() - createdMs >= ttlMs / VOLUMES_OF_TTL;
   }
 
   /**
@@ -84,12 +121,11 @@ export class Evictor {
   }
 
   /** The volume that must be dropped: the oldest one, or the oldest whose time to live is over. */
-  #dueOf(bucket: Bucket): Volume | undefined {
+  #dueOf(bucket: Bucket, all: readonly Volume[]): Volume | undefined {
     const { parts, space, unwrittenBytes } = this.#options;
     const { mode, quotaBytes, ttlMs } = bucket.policy;
     if (!hasOwnVolumes(bucket.policy)) return undefined;
-    const all = this.#volumesOf(bucket);
-    const oldest = all.find(isDroppable);
+    const oldest = all.find((volume) => this.#isDroppable(volume));
     if (oldest === undefined) return undefined;
     const bytes = all.reduce((sum, volume) => sum + volume.writtenBytes, unwrittenBytes(bucket));
     if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return oldest;
@@ -98,7 +134,7 @@ export class Evictor {
     const startMs = parts.now() - ttlMs;
     // The clock may have been ahead when the oldest one was written: others do not wait for it.
     return all.find((volume) => {
-      return isDroppable(volume) && Math.max(volume.newestMs, volume.createdMs) < startMs;
+      return this.#isDroppable(volume) && Math.max(volume.newestMs, volume.createdMs) < startMs;
     });
   }
 
@@ -112,7 +148,7 @@ export class Evictor {
 
   /** As `evict`, with a volume that must be dropped now. */
   evictDue(bucket: Bucket): Promise<Volume | undefined> {
-    return this.#drop(bucket, () => this.#dueOf(bucket));
+    return this.#drop(bucket, () => this.#dueOf(bucket, this.#volumesOf(bucket)));
   }
 
   async #drop(bucket: Bucket, choose: () => Volume | undefined): Promise<Volume | undefined> {
@@ -122,10 +158,15 @@ export class Evictor {
     const volume = isThere ? choose() : undefined;
     if (volume === undefined) return undefined;
     if (volume.state === 'active') await parts.writers.of(bucket).rotate();
-    if (volume.state !== 'sealed' || volume.pending > 0) return undefined;
-    if (!(await this.#empty(bucket, volume))) return undefined;
-    if (volume.markBytes > 0) {
-      await parts.publisher.submit((turn) => turn.unmark(volume, volume.markBytes));
+    if (volume.state !== 'sealed' || volume.pending > 0 || volume.isBeingEmptied) return undefined;
+    volume.isBeingEmptied = true;
+    try {
+      if (!(await this.#empty(bucket, volume))) return undefined;
+      if (volume.markBytes > 0) {
+        await parts.publisher.submit((turn) => turn.unmark(volume, volume.markBytes));
+      }
+    } finally {
+      volume.isBeingEmptied = false;
     }
     this.#counts.volumes++;
     return volume;
@@ -208,9 +249,4 @@ export class Evictor {
     publication.remove(turn, bucket, name, found!);
     return 1;
   }
-}
-
-/** True if nothing in it waits to be published, and everything in it can be found. */
-function isDroppable({ damage, pending, state }: Volume): boolean {
-  return state !== 'creating' && pending === 0 && damage === undefined;
 }

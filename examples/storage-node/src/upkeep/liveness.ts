@@ -43,7 +43,7 @@ export class Liveness {
    */
   isMarkNeeded(volume: Volume, { header }: WalkedRecord): boolean {
     for (const other of this.#parts.volumes) {
-      const mayHold = other !== volume && other.kind !== 'index';
+      const mayHold = other !== volume && mayHoldMarked(other, volume, header.bucketId);
       if (mayHold && BigInt(other.number) <= header.key) return true;
     }
     return false;
@@ -119,4 +119,13 @@ export class Liveness {
     const hash = this.#parts.hash(record.header.bucketId, name);
     return findObject((key) => this.#parts.store.get(key), hash) !== undefined;
   }
+}
+
+/**
+ * True if records of the bucket that a mark in `volume` is about may be in `other`. A bucket with
+ * separate volumes has no object elsewhere. Its marks are elsewhere once it is deleted.
+ */
+function mayHoldMarked(other: Volume, volume: Volume, bucketId: number): boolean {
+  if (other.kind === 'data') return volume.kind === 'data';
+  return other.kind === 'bucket' && other.bucketId === bucketId;
 }

@@ -6,11 +6,13 @@ import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Uploads } from '../objects/uploads.ts';
 import type { Volume } from '../volumes/volume.ts';
 import { Compactor, STEP_ROOM_BYTES } from './compactor.ts';
+import { CompactionChoice } from './compaction-choice.ts';
 import { Evictor } from './evictor.ts';
 import { HolePuncher } from './hole-puncher.ts';
 import { Liveness } from './liveness.ts';
 import { OneAtATime } from './one-at-a-time.ts';
 import { Pace, READERS_MS } from './pace.ts';
+import { Round } from './round.ts';
 import { Scrubber, type ScrubReport } from './scrubber.ts';
 
 export interface UpkeepOptions {
@@ -37,6 +39,7 @@ const SCRUB_EVERY_MS = 24 * 3_600_000;
  */
 export class Upkeep {
   readonly #options: UpkeepOptions;
+  readonly choice: CompactionChoice;
   readonly compactor: Compactor;
   readonly evictor: Evictor;
   readonly scrubber: Scrubber;
@@ -56,13 +59,13 @@ export class Upkeep {
     this.#options = options;
     const { parts, space, publication, uploads, marks } = options;
     const liveness = new Liveness(parts);
+    this.choice = new CompactionChoice({ parts, space, deadRatio: options.compactDeadRatio });
     this.compactor = new Compactor({
       parts,
       space,
       liveness,
       marks,
       pace: this.#pace(options.compactBytesPerSecond),
-      deadRatio: options.compactDeadRatio,
       stop: this.#stop.signal,
     });
     const { unwrittenBytes } = options;
@@ -109,29 +112,59 @@ export class Upkeep {
     return this.#rounds.run(() => this.#run().finally(() => this.compactor.rest()));
   }
 
+  /** Every step is tried, whatever another one throws. @throws the first error */
   async #run(): Promise<number> {
     const { space, parts } = this.#options;
-    await space.look();
-    for (const volume of parts.volumes) {
+    const round = new Round(this.#stop.signal);
+    await round.step(() => space.look());
+    await round.step(() => this.#retireLeft());
+    await round.counted(() => this.#evictDue());
+    await round.step(() => {
+      const isWorth = this.choice.sealing();
+      return parts.writers.sealWhere((one) => isWorth(one) || this.evictor.isLongWritten(one));
+    });
+    await round.counted(() => this.#retireEmpty());
+    await this.#compactAll(round);
+    await round.step(() => this.#measureDropped());
+    const tooLarge = this.choice.tooLarge();
+    if (space.isScarce || tooLarge.length > 0) await round.step(() => this.#punch());
+    if (parts.volumes.canPunch) {
+      for (const volume of tooLarge) await round.counted(() => this.#compactInSteps(volume));
+    }
+    await round.step(() => space.refill());
+    return round.end(parts.onError);
+  }
+
+  /** Frees what the readers of dropped volumes do not need. */
+  async #retireLeft(): Promise<void> {
+    for (const volume of this.#options.parts.volumes) {
       if (volume.state === 'retired') this.#retire(volume);
     }
-    let count = await this.#evictDue();
-    await parts.writers.sealWhere((volume) => this.compactor.isWorthSealing(volume));
-    for (const volume of this.compactor.empty()) {
-      this.#retire(volume);
-      count++;
+    if (this.#retiring.size > 0) await this.#measureDropped();
+  }
+
+  async #retireEmpty(): Promise<number> {
+    const empty = this.choice.empty();
+    for (const volume of empty) this.#retire(volume);
+    return empty.length;
+  }
+
+  /** A backlog takes hours: evictions and the reserve do not wait for its end. */
+  async #compactAll(round: Round): Promise<void> {
+    const { space } = this.#options;
+    const passed = new Set<Volume>();
+    for (;;) {
+      const volume = this.choice.next(passed);
+      if (volume === undefined || this.#isStopped) break;
+      passed.add(volume);
+      await round.counted(async () => {
+        if (await this.compactor.compact(volume)) this.#retire(volume);
+        return 1;
+      });
+      await round.step(() => space.look());
+      await round.counted(() => this.#evictDue());
+      await round.step(() => space.refill());
     }
-    for (let volume = this.compactor.next(); volume !== undefined; volume = this.compactor.next()) {
-      if (this.#isStopped) break;
-      if (await this.compactor.compact(volume)) this.#retire(volume);
-      count++;
-      await space.look();
-    }
-    const tooLarge = this.compactor.tooLarge();
-    if (space.isScarce || tooLarge.length > 0) await this.#punch();
-    if (parts.volumes.canPunch) count += await this.#compactInSteps(tooLarge);
-    await space.refill();
-    return count;
   }
 
   /** Resolves to the number of dropped volumes. */
@@ -170,17 +203,12 @@ export class Upkeep {
     if (!this.#isStopped) await this.puncher.punchDropped(volume);
   }
 
-  async #compactInSteps(volumes: readonly Volume[]): Promise<number> {
-    let count = 0;
-    for (const volume of volumes) {
-      if (this.#isStopped) break;
-      // The reserve file is kept for this, too.
-      await this.#options.space.makeRoom(STEP_ROOM_BYTES);
-      if (!(await this.compactor.compact(volume, 'in-steps'))) continue;
-      this.#retire(volume);
-      count++;
-    }
-    return count;
+  async #compactInSteps(volume: Volume): Promise<number> {
+    // The reserve file is kept for this, too.
+    await this.#options.space.makeRoom(STEP_ROOM_BYTES);
+    if (!(await this.compactor.compact(volume, 'in-steps'))) return 0;
+    this.#retire(volume);
+    return 1;
   }
 
   async #punch(): Promise<void> {

@@ -74,6 +74,8 @@ export interface WriterFigures {
 export interface GroupWriterOptions {
   readonly kind: VolumeKind;
   readonly bucketId: number;
+  /** The volume whose records are copied. */
+  readonly original?: Volume;
   /** Length at which a volume is followed by the next, asked for when it is begun or continued. */
   readonly volumeBytes: () => number;
   readonly figures: WriterFigures;
@@ -276,8 +278,8 @@ export class GroupWriter {
       if (mayHold && (fits || writtenBytes === HEADER_BYTES)) return current;
       await this.#rotate();
     }
-    const { kind, bucketId, volumeBytes, figures } = this.#options;
-    const made = await this.#volumes.create(kind, bucketId, version);
+    const { kind, bucketId, original, volumeBytes, figures } = this.#options;
+    const made = await this.#volumes.create(kind, bucketId, version, original);
     figures.rotations++;
     this.#current = { ...made, version, limitBytes: volumeBytes() };
     return this.#current;

@@ -28,6 +28,8 @@ export interface VolumeHeader {
   /** For `bucket`: the only bucket with objects in it; otherwise 0. */
   readonly bucketId: number;
   readonly createdMs: number;
+  /** Number of the volume whose place it has in the order of eviction. */
+  readonly age: number;
 }
 
 export function kindByteOf(kind: VolumeKind): number {
@@ -38,7 +40,11 @@ export function volumeKindOf(byte: number): VolumeKind | undefined {
   return KINDS[byte];
 }
 
-export function encodeVolumeHeader(header: VolumeHeader): Buffer {
+/** `age`: its own number, unless it has copies. */
+export function encodeVolumeHeader({
+  age = 0,
+  ...header
+}: Omit<VolumeHeader, 'age'> & Partial<Pick<VolumeHeader, 'age'>>): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES);
   bytes.write(MAGIC, 0, 'latin1');
   bytes.writeUInt32LE(header.version, 8);
@@ -47,7 +53,8 @@ export function encodeVolumeHeader(header: VolumeHeader): Buffer {
   bytes.writeUInt32LE(header.number, 32);
   bytes.writeUInt32LE(header.bucketId, 36);
   bytes.writeBigUInt64LE(BigInt(header.createdMs), 40);
-  // Bytes 48 to 55 are zero.
+  // Bytes 52 to 55 are zero.
+  bytes.writeUInt32LE(age === header.number ? 0 : age, 48);
   bytes.writeUInt32LE(crc32c(bytes.subarray(0, CHECKED_BYTES)), CHECKED_BYTES);
   return bytes;
 }
@@ -63,12 +70,14 @@ export function decodeVolumeHeader(block: Buffer): VolumeHeader | string {
   }
   const kind = volumeKindOf(block.readUInt32LE(12));
   if (kind === undefined) return `its kind is ${block.readUInt32LE(12)}`;
+  const number = block.readUInt32LE(32);
   return {
     version,
     nodeId: new Uint8Array(block.subarray(16, 32)),
-    number: block.readUInt32LE(32),
+    number,
     kind,
     bucketId: block.readUInt32LE(36),
     createdMs: Number(block.readBigUInt64LE(40)),
+    age: block.readUInt32LE(48) || number,
   };
 }

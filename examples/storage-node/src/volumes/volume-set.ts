@@ -123,15 +123,16 @@ export class VolumeSet {
     return seal;
   }
 
-  /** A new volume and its file, both durable. */
+  /** A new volume and its file, both durable. `original`: it has copies of this one. */
   async create(
     kind: VolumeKind,
     bucketId: number,
     version: VolumeVersion,
+    original?: Volume,
   ): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
     const number = this.nextNumber++;
     if (number > MAX_VOLUME_NUMBER) throw new NodeError('CLOSED', 'all volume numbers are taken');
-    const createdMs = this.#now();
+    const createdMs = original?.createdMs ?? this.#now();
     const volume = new Volume({
       number,
       kind,
@@ -143,12 +144,14 @@ export class VolumeSet {
       newestMs: 0,
       markBytes: 0,
     });
+    volume.age = original?.age ?? number;
     await this.ledger!.record(volume);
     this.#volumes.set(number, volume);
     let file: OpenFile | undefined;
     try {
       file = await this.files.open(this.path(number), 'wx');
-      const header = { version, nodeId: this.nodeId, number, kind, bucketId, createdMs };
+      const { nodeId } = this;
+      const header = { version, nodeId, number, kind, bucketId, createdMs, age: volume.age };
       await writeFully(file, encodeVolumeHeader(header), 0);
       await file.dataSync();
       await this.files.syncDirectory(this.directory);
@@ -256,7 +259,10 @@ export class VolumeSet {
     await this.files.syncDirectory(this.directory);
   }
 
-  /** Checks the header of a file. Resolves to why it is not this node's, or undefined. */
+  /**
+   * Checks the header of a file. Resolves to why it is not this node's, or undefined. The age of the
+   * volume, which only the header has, is taken over.
+   */
   async inspect(number: number): Promise<string | undefined> {
     const file = await this.files.open(this.path(number), 'r');
     try {
@@ -264,6 +270,8 @@ export class VolumeSet {
       if (typeof header === 'string') return header;
       if (Buffer.compare(header.nodeId, this.nodeId) !== 0) return 'it belongs to another node';
       if (header.number !== number) return `its header says that it is volume ${header.number}`;
+      const volume = this.#volumes.get(number);
+      if (volume !== undefined) volume.age = header.age;
       return undefined;
     } finally {
       await file.close();

@@ -50,6 +50,8 @@ export class Volume {
   readonly kind: VolumeKind;
   readonly bucketId: number;
   readonly createdMs: number;
+  /** The volume whose copies it has, by which it is as old as that one; or its own number. */
+  age: number;
   state: VolumeStage;
   liveBytes: number;
   endBytes: number;
@@ -61,7 +63,9 @@ export class Volume {
   revivedBytes = 0;
   /** Number of written records that are neither published nor abandoned. */
   pending = 0;
-  /** Why compaction skips it. */
+  /** Compaction or eviction is emptying it: others leave it alone. */
+  isBeingEmptied = false;
+  /** Why compaction skips it while it has live data. */
   damage: string | undefined;
   /** Bytes of the file that were freed by holes. */
   freedBytes = 0;
@@ -77,6 +81,7 @@ export class Volume {
     this.kind = facts.kind;
     this.bucketId = facts.bucketId;
     this.createdMs = facts.createdMs;
+    this.age = facts.number;
     this.state = facts.state;
     this.liveBytes = facts.liveBytes;
     this.endBytes = facts.endBytes;
