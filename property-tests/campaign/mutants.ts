@@ -730,9 +730,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a pause fences although no other host held the store': {
     file: DIRECTORY_LOCK,
-    find: 'return this.#parts.lease.isFresh() ? undefined : this.#decide();',
-    replace:
-      'return this.#parts.lease.isFresh() ? undefined : Promise.reject(this.#parts.loss.ofPause());',
+    find: 'if (!this.#parts.lease.isFresh()) return this.#decide();',
+    replace: 'if (!this.#parts.lease.isFresh()) return Promise.reject(this.#parts.loss.ofPause());',
   },
   'files addressed by the path of the directory, not by its descriptor': {
     file: DIRECTORY,

@@ -529,7 +529,7 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/storage-node/bucket-record.test.ts',
   },
   'a volume with a record that waits to be published is removed': {
-    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    file: 'examples/storage-node/src/upkeep/compaction-choice.ts',
     find: '      volume.pending === 0 &&\n',
     replace: '',
     test: 'test/storage-node/kept-marks.test.ts',
@@ -548,8 +548,8 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a removed volume that is still read needs no tombstones': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',
-    find: "other !== volume && other.kind !== 'index';",
-    replace: "other !== volume && other.kind !== 'index' && other.state !== 'retired';",
+    find: 'other !== volume && mayHoldMarked(',
+    replace: "other !== volume && other.state !== 'retired' && mayHoldMarked(",
     test: 'test/storage-node/kept-marks.test.ts',
   },
   'a rebuild takes the directory of a running one for abandoned': {

@@ -12,7 +12,9 @@ const ROOM_BYTES = 4 * 2 ** 20;
 const AMPLE_RESERVES = 8;
 /** Below this multiple of the reserve, dead bytes in a volume that is still written count. */
 const TIGHT_RESERVES = 2;
-/** With so many, such a volume is sealed whatever its length. Live data is moved for so many marks. */
+/**
+ * With so many, such a volume is sealed whatever its length. Live data is moved for so many marks.
+ */
 const MANY_BYTES = 2 ** 20;
 /** The same where space is scarce: with fewer, it is neither sealed nor moved. */
 const LEAST_BYTES = 64 * 1024;
@@ -26,10 +28,10 @@ export interface CompactionChoiceOptions {
 /**
  * Says which volumes are worth compacting.
  *
- * Marks are needed while an older volume is there, so an old volume full of live data would keep all
- * later ones. Therefore the oldest volumes are also weighed together: once their marks are a large
- * share of what is needed in them, they are compacted one after another, the oldest first. Their
- * live data moves behind all marks, which are then needed no more.
+ * Marks are needed while an older volume is there, so an old volume full of live data would keep
+ * all later ones. Therefore the oldest volumes are also weighed together: once their marks are a
+ * large share of what is needed in them, they are compacted one after another, the oldest first.
+ * Their live data moves behind all marks, which are then needed no more.
  */
 export class CompactionChoice {
   readonly #options: CompactionChoiceOptions;

@@ -260,8 +260,8 @@ export class VolumeSet {
   }
 
   /**
-   * Checks the header of a file. Resolves to why it is not this node's, or undefined. The age of the
-   * volume, which only the header has, is taken over.
+   * Checks the header of a file. Resolves to why it is not this node's, or undefined. The age of
+   * the volume, which only the header has, is taken over.
    */
   async inspect(number: number): Promise<string | undefined> {
     const file = await this.files.open(this.path(number), 'r');
