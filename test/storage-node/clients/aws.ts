@@ -6,9 +6,9 @@ import { assertSameFile, assertSameTree, type ClientWorld } from './world.ts';
 /** The AWS command line, version 1 or 2. */
 export async function tryAws(world: ClientWorld, program: string): Promise<Protocol> {
   const { stdout, stderr } = await run(program, ['--version'], { cwd: world.directory });
-  const version = /aws-cli\/(\d+\.\d+)/.exec(stdout + stderr)?.[1] ?? '?';
+  const version = /aws-cli\/(\d+\.\d+\.\d+)/.exec(stdout + stderr)?.[1] ?? '?';
   const protocol = new Protocol(`aws ${version}`);
-  const bucket = `aws-${version.replace('.', '-')}`;
+  const bucket = `aws-${version.replaceAll('.', '-')}`;
   const uri = (key: string): string => `s3://${bucket}/${key}`;
   const env = {
     AWS_ACCESS_KEY_ID: world.accessKeyId,

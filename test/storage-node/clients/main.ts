@@ -2,7 +2,8 @@
  * `npm run test:s3-clients`: tests the storage node with the command line clients of Debian.
  * Missing ones are installed if possible, and reported as skipped otherwise.
  *
- * `-- --compress` makes the buckets of the clients compressed ones.
+ * `-- --compress` makes the buckets of the clients compressed ones. With `--require aws,curl`, it
+ * fails without the named clients.
  */
 import { parseArgs } from 'node:util';
 import { tryAws } from './aws.ts';
@@ -25,10 +26,19 @@ async function install(): Promise<void> {
     if ((await locate(program)) === undefined) missing.push(name);
   }
   if (missing.length === 0 || process.getuid?.() !== 0) return;
+  if ((await locate('apt-get')) === undefined) return;
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const wait = ['-o', 'DPkg::Lock::Timeout=300'];
   await run('apt-get', [...wait, 'update', '-qq'], { env });
   await run('apt-get', [...wait, 'install', '-y', '-qq', ...missing], { env });
+}
+
+/** @throws Error if a name is not that of a client */
+function requiredClients(list: string): readonly string[] {
+  const names = list.split(',').filter((name) => name !== '');
+  const unknown = names.find((name) => PACKAGES[name] === undefined);
+  if (unknown === undefined) return names;
+  throw new Error(`--require ${unknown}: the clients are ${Object.keys(PACKAGES).join(', ')}`);
 }
 
 /** Every installed version of the AWS command line, newest path first. */
@@ -55,7 +65,13 @@ const CLIENTS: readonly (readonly [
   ['curl', tryCurl],
 ];
 
-const { values: flags } = parseArgs({ options: { compress: { type: 'boolean', default: false } } });
+const { values: flags } = parseArgs({
+  options: {
+    compress: { type: 'boolean', default: false },
+    require: { type: 'string', default: '' },
+  },
+});
+const required = requiredClients(flags.require);
 await install();
 const world = await openClientWorld(flags.compress);
 const protocols: Protocol[] = [];
@@ -77,5 +93,9 @@ for (const { client, done, failed } of protocols) {
   console.log(`  ${done.join(', ')}`);
   if (failed.length > 0) console.log(`  FAILED: ${failed.join(', ')}`);
 }
-for (const program of skipped) console.log(`skipped: ${program} is not installed`);
-process.exitCode = protocols.some(({ failed }) => failed.length > 0) ? 1 : 0;
+for (const program of skipped) {
+  const what = required.includes(program) ? 'MISSING' : 'skipped';
+  console.log(`${what}: ${program} is not installed`);
+}
+const isMissing = skipped.some((program) => required.includes(program));
+process.exitCode = isMissing || protocols.some(({ failed }) => failed.length > 0) ? 1 : 0;

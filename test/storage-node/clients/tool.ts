@@ -30,9 +30,10 @@ export async function run(
   });
   child.stdin.on('error', () => {});
   child.stdin.end(input);
-  const ended = once(child, 'close');
-  const [stdout, stderr] = await Promise.all([buffer(child.stdout), buffer(child.stderr)]);
-  const [code] = (await ended) as [number | null];
+  // Rejects if the program cannot be started.
+  const ended = once(child, 'close') as Promise<[code: number | null]>;
+  const outputs = [buffer(child.stdout), buffer(child.stderr)] as const;
+  const [[code], stdout, stderr] = await Promise.all([ended, ...outputs]);
   return { code: code ?? -1, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
