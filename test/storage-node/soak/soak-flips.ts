@@ -45,7 +45,9 @@ export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts)
     const isOfObjects = damages.every((damage) => {
       return refused.some(({ bucket, name }) => damage.bucket === bucket && damage.name === name);
     });
-    if (refused.length > 0 && isOfObjects && randomInt(2) === 0) {
+    // A volume with damage is not evicted, and the next one would go in its place.
+    const isEvictable = refused.some(({ bucket }) => bucket === 'q');
+    if (refused.length > 0 && isOfObjects && !isEvictable && randomInt(2) === 0) {
       for (const name of refused) await storeAgain(node, name, ledger);
       counts.restored += refused.length;
       isRepaired = true;

@@ -3,11 +3,15 @@ import type { NodeOptions } from '../../../examples/storage-node/src/node-option
 
 /** From the child: what it started, and what was acknowledged. */
 export interface Report {
-  readonly type: 'started' | 'ready' | 'begin' | 'done' | 'refused' | 'compacted';
+  readonly type: 'started' | 'ready' | 'begin' | 'done' | 'refused' | 'compacted' | 'aborted';
   readonly bucket?: SoakBucket;
   readonly name?: string;
   /** Hash of the body; absent for a delete. */
   readonly hash?: string;
+  /** Length of the body; absent for a delete. */
+  readonly sizeBytes?: number;
+  /** The upload in parts that has ended. */
+  readonly uploadId?: string;
   /** True if it is durable when it is acknowledged. */
   readonly isSynced?: boolean;
   readonly atMs?: number;
@@ -36,13 +40,16 @@ export const SOAK_OPTIONS = {
   writeBufferMs: 1_000,
 } as const satisfies NodeOptions;
 
-/** Plain, deferred and compressed. */
-export type SoakBucket = 'b' | 'd' | 'z';
+/** Plain, deferred, compressed, and with a quota. */
+export type SoakBucket = 'b' | 'd' | 'z' | 'q';
+
+export const QUOTA_BYTES = 8 * 2 ** 20;
 
 export const SOAK_BUCKETS: Readonly<Record<SoakBucket, BucketPolicy>> = {
   b: { mode: 'keep' },
   d: { mode: 'keep', acknowledge: 'deferred' },
   z: { mode: 'keep', compression: 'zstd' },
+  q: { mode: 'quota', quotaBytes: QUOTA_BYTES },
 };
 
 export interface SoakCounts {
@@ -77,6 +84,13 @@ export interface SoakCounts {
   compressedChecked: number;
   /** Reads of it that were refused because of a flipped byte. */
   compressedRefusedReads: number;
+  /** Uploads in parts, in the plain and the compressed bucket. */
+  uploadsCompleted: number;
+  uploadsAborted: number;
+  /** Objects of the bucket with a quota that were evicted. */
+  evicted: number;
+  /** Its newest objects: the quota must keep them, and they were there. */
+  newestKept: number;
   /** The longest opening of a node, from the call on. */
   longestOpenMs: number;
 }
@@ -101,5 +115,9 @@ export const NO_COUNTS: Readonly<SoakCounts> = {
   compressedAcknowledged: 0,
   compressedChecked: 0,
   compressedRefusedReads: 0,
+  uploadsCompleted: 0,
+  uploadsAborted: 0,
+  evicted: 0,
+  newestKept: 0,
   longestOpenMs: 0,
 };

@@ -1,12 +1,14 @@
 /**
  * `npm run test:node -- --minutes N`: a node in a separate process under load, with compaction,
  * kills, flipped bytes and a disk that becomes full, for the given time. It has a plain bucket, a
- * compressed one, and one with deferred acknowledgement. After each round, everything acknowledged
- * is compared byte for byte, and live bytes are recounted; the deferred bucket must have a prefix
- * of what it has acknowledged, which lacks no more than that of the last second.
+ * compressed one, one with deferred acknowledgement, and one with a quota; uploads in parts are
+ * completed, aborted, or left by a kill. After each round, everything acknowledged is compared byte
+ * for byte, the listings with it, and live bytes are recounted; the deferred bucket must have a
+ * prefix of what it has acknowledged, which lacks no more than that of the last second, and the
+ * bucket with a quota its newest objects.
  *
- * As root, the disk is a tmpfs of `--disk-bytes`, so that it really becomes full; otherwise, or
- * with 0, it is a directory. `--pause-ms` between two steps of a client reduces the load.
+ * As root, the disk is a tmpfs of `--disk-bytes`, so that it really becomes full; where it cannot
+ * be mounted, or with 0, it is a directory. `--pause-ms` between two steps of a client reduces the load.
  */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
@@ -35,8 +37,8 @@ const MOST_MS = 120_000;
 /** As `MOST_MS`, for loading the modules, which is slow where others have the CPU. */
 const MOST_LOAD_MS = 600_000;
 const REPORT_ROUNDS = 20;
-const isMounted = process.getuid?.() === 0 && values['disk-bytes'] !== '0';
 const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'lodestore-node-soak-'));
+const isMounted = values['disk-bytes'] !== '0' && mountDisk(`size=${values['disk-bytes']}`);
 const data = join(directory, 'data');
 const ballastPath = join(directory, 'ballast');
 const counts: SoakCounts = { ...NO_COUNTS };
@@ -51,6 +53,19 @@ const MIXES: readonly Mix[] = [
   { deletes: 0.5, large: 0.2, pauseMs },
   { deletes: 0.8, large: 0.1, pauseMs },
 ];
+
+function mountDisk(size: string): boolean {
+  mkdirSync(directory, { recursive: true });
+  try {
+    const stdio = 'pipe';
+    const name = 'lodestore-node-soak';
+    execFileSync('mount', ['-t', 'tmpfs', '-o', size, name, directory], { stdio });
+    return true;
+  } catch (error) {
+    process.stderr.write(`no full disk: ${(error as Error).message.trim()}\n`);
+    return false;
+  }
+}
 
 /** Takes all remaining space of the disk. */
 function takeAll(): void {
@@ -143,12 +158,22 @@ async function check(end?: RoundEnd): Promise<void> {
   }
 }
 
+const PROGRESS = [
+  'compacted',
+  'compressedAcknowledged',
+  'deferredAcknowledged',
+  'uploadsCompleted',
+  'uploadsAborted',
+  'evicted',
+  'newestKept',
+] as const;
+
 /**
  * A node that does not free space any more refuses every body, and then nothing it acknowledged is
- * lost: each few rounds must have emptied volumes and stored objects.
+ * lost: each few rounds must have emptied volumes, evicted and stored objects.
  */
 function requireProgress(before: SoakCounts): void {
-  for (const what of ['compacted', 'compressedAcknowledged', 'deferredAcknowledged'] as const) {
+  for (const what of PROGRESS) {
     if (counts[what] > before[what]) continue;
     throw new Error(`"${what}" is ${counts[what]} for ${REPORT_ROUNDS} rounds`);
   }
@@ -183,13 +208,6 @@ function cleanUp(): void {
   rmSync(directory, { recursive: true, force: true });
 }
 
-if (isMounted) {
-  mkdirSync(directory, { recursive: true });
-  const size = `size=${values['disk-bytes']}`;
-  execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'lodestore-node-soak', directory]);
-} else {
-  process.stderr.write('no full disk: mounting needs root\n');
-}
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     cleanUp();
