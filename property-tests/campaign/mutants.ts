@@ -809,6 +809,30 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (!isDead && (await this.#options.isOpenElsewhere?.(',
     test: 'test/store/lock-file.test.ts',
   },
+  'an open waits for a pipe that has the name of a file': {
+    file: 'src/fs/descriptor.ts',
+    find: 'await openDescriptor(path, flags | NONBLOCKING)',
+    replace: 'await openDescriptor(path, flags)',
+    test: 'test/store/not-a-file.test.ts',
+  },
+  'explain trusts the pid of an owner that has closed the store': {
+    file: 'src/inspection/owner.ts',
+    find: 'if (hasFile === true) return owner;',
+    replace: 'if (hasFile !== undefined) return owner;',
+    test: 'test/cli/explain-owner.test.ts',
+  },
+  'explain overlooks what is in the lease': {
+    file: 'src/inspection/obstacles.ts',
+    find: 'return contentObstacle(fs, path);',
+    replace: 'return undefined;',
+    test: 'test/cli/explain-owner.test.ts',
+  },
+  'a backup written into the directory of another store': {
+    file: 'src/store/backup/backup-target.ts',
+    find: 'await requireOutsideStores(fs, target, real);',
+    replace: '',
+    test: 'test/store/target-in-store.test.ts',
+  },
   'an open on a full disk does not use the reserve for its lease': {
     file: 'src/directory/lock-acquisition.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;',

@@ -28,11 +28,14 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   if (!isSystem || error instanceof StoreError) return error;
   const path = pathOf(error) ?? work.path;
   const denied = code === 'ERR_ACCESS_DENIED' ? `; ${deniedRemedy(error)}` : '';
-  const message = `${work.what}: ${code} at ${path}${denied}`;
+  const message = `${work.what}: ${code} at ${path}${denied}${code === 'ESPIPE' ? NO_FILE : ''}`;
   const fields = { cause: error, path, outcome: work.outcome };
   if (isLackOfSpace(error)) return new StoreFullError(message, fields);
   return new StoreError(work.code ?? 'LODESTORE_IO', message, fields);
 }
+
+/** The file system seam has this code for it. */
+const NO_FILE = '; it is a pipe, a socket or a device, not a file: move it elsewhere';
 
 /**
  * Node's permission model (`--permission`) refuses what is not allowed explicitly, and always

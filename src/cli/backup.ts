@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { absolutePathOf } from '../fs/absolute-path.ts';
 import { nextTurn } from '../base/timers.ts';
 import { SLICE_MS } from '../base/work-slices.ts';
 import { AbortedError, StoreError } from '../base/errors.ts';
@@ -39,7 +39,7 @@ export async function backup(
   options: BackupCommandOptions,
 ): Promise<number> {
   const { bar, out, signal } = context;
-  const path = resolve(target);
+  const path = absolutePathOf(target, 'TARGET');
   try {
     const report = await withDirectory(context.fs, directory, (held) =>
       copyStore(context, held, path, options),

@@ -13,6 +13,7 @@ import type { ExplainResult } from './text/explain-result.ts';
 import { toJson } from './output/json-text.ts';
 import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
 import { findCopies } from '../inspection/store-copies.ts';
+import { confirmOwner } from '../inspection/owner.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface ExplainOptions {
@@ -70,8 +71,10 @@ async function explanationOf(context: CommandContext, directory: string): Promis
 
 async function explainSurvey(
   { fs, access, signal }: CommandContext,
-  survey: Survey,
+  found: Survey,
 ): Promise<ExplainResult> {
+  const { directory, owner } = found;
+  const survey = { ...found, owner: owner && (await confirmOwner(fs, directory, owner)) };
   switch (survey.outcome) {
     case 'opens':
       return explainOpening(survey, {

@@ -16,8 +16,9 @@ const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
   [
     'ELOCKED',
     (lease, directory) =>
-      `another host has taken over the lease ${lease}, or its modification time was changed; make sure that only ` +
-      `one host writes to ${directory}, ${AGAIN}`,
+      `another host has taken over the lease ${lease}, or its modification time was changed, as by a ` +
+      `file that is created in it; make sure that only one host writes to ${directory} and that the ` +
+      `lease is empty, ${AGAIN}`,
   ],
   [
     'ENOENT',

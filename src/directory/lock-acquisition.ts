@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { wallMs } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
-import { isLackOfSpace, systemCode, type StoreError } from '../base/errors.ts';
+import { isLackOfSpace, StoreError, systemCode } from '../base/errors.ts';
 import { begin, waited, type Flow } from '../base/flow.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
@@ -87,10 +87,11 @@ export async function acquireDirectoryLock(
   try {
     return await attempt.run();
   } catch (error) {
-    throw storeErrorOf(error, {
-      what: 'the lock on the directory could not be taken',
-      path: attempt.lockPath,
-    });
+    const what = 'the lock on the directory could not be taken';
+    throw (
+      (await attempt.leaseContentError(error)) ??
+      storeErrorOf(error, { what, path: attempt.lockPath })
+    );
   }
 }
 
@@ -147,6 +148,20 @@ class LockAttempt {
       await fileLock.release().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** If the lease could not be removed because something is in it: an error that names it. */
+  async leaseContentError(cause: unknown): Promise<StoreError | undefined> {
+    const code = systemCode(cause);
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') return undefined;
+    const entries = await this.#fs.readDirectory(this.#leasePath).catch(() => []);
+    const [entry] = entries;
+    if (entry === undefined) return undefined;
+    const path = join(this.#leasePath, entry.name);
+    const message =
+      `the lock on the directory could not be taken: the lease ${this.#leasePath} must be an empty ` +
+      `directory, but holds ${JSON.stringify(entry.name)}; move it elsewhere, then open again`;
+    return new StoreError('LODESTORE_IO', message, { path, cause });
   }
 
   /** Verifies the lock, because there may have been a pause since the lease was taken. */

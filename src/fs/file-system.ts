@@ -14,6 +14,9 @@ export interface FileSystem {
    * - `rs+`: read and write; each write is durable when it resolves (O_DSYNC: the bytes of that
    *   call and the size they need, nothing else of the file).
    * - `wx`: read and write, created by this call; rejects `EEXIST` if the name exists.
+   *
+   * Never waits for another process: rejects `ESPIPE` if the path leads to a FIFO, a socket or a
+   * device.
    */
   open(path: string, mode: OpenMode): Promise<OpenFile>;
   /** Names in a directory, in no order. Rejects `ENOENT`, `ENOTDIR`. */

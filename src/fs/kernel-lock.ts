@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads';
 import { systemCode } from '../base/errors.ts';
 import { requireNative } from '../base/native-package.ts';
 import { setImmediate } from '../base/timers.ts';
-import { closeDescriptor, openDescriptor } from './descriptor.ts';
+import { closeDescriptor, openFileDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
 import { writeFully } from './write.ts';
@@ -32,7 +32,7 @@ export async function tryKernelLock(
   lockDescriptor?: LockDescriptor,
 ): Promise<FileLock | undefined> {
   const lock = lockDescriptor ?? (await nativeLock());
-  const descriptor = await openDescriptor(path, constants.O_RDWR | constants.O_CREAT);
+  const descriptor = await openFileDescriptor(path, constants.O_RDWR | constants.O_CREAT);
   try {
     if (lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES)) return new KernelLock(descriptor, path);
   } catch (error) {

@@ -1,6 +1,13 @@
 import { closeSync, constants, fsyncSync, openSync, unlinkSync } from 'node:fs';
 import { link, mkdir, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
-import { closeDescriptor, openDescriptor, syncDescriptor } from './descriptor.ts';
+import {
+  closeDescriptor,
+  NONBLOCKING,
+  openDescriptor,
+  openFileDescriptor,
+  requireFile,
+  syncDescriptor,
+} from './descriptor.ts';
 import type {
   BlockingCalls,
   DirectoryEntry,
@@ -43,8 +50,11 @@ function writeSyncOf(mode: OpenMode): WriteSync {
 }
 
 const BLOCKING: BlockingCalls = {
-  open: (path, mode) =>
-    new NodeBlockingFile(openSync(path, OPEN_FLAGS[mode], 0o666), path, writeSyncOf(mode)),
+  open: (path, mode) => {
+    const descriptor = openSync(path, OPEN_FLAGS[mode] | NONBLOCKING, 0o666);
+    requireFile(descriptor, path);
+    return new NodeBlockingFile(descriptor, path, writeSyncOf(mode));
+  },
   unlink: unlinkSync,
   syncDirectory: (path) => {
     if (!SYNCS_DIRECTORIES) return;
@@ -79,7 +89,8 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
-    return new NodeOpenFile(await openDescriptor(path, OPEN_FLAGS[mode]), path, writeSyncOf(mode));
+    const descriptor = await openFileDescriptor(path, OPEN_FLAGS[mode]);
+    return new NodeOpenFile(descriptor, path, writeSyncOf(mode));
   }
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {

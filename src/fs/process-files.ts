@@ -10,13 +10,13 @@ const HEAD_BYTES = 4096;
 const WRITABLE = 0o200n;
 
 /**
- * Whether a process has a file open for writing whose first bytes are `wanted`, except the file at
+ * Whether a process has a file open for writing whose first bytes are wanted, except the file at
  * `exceptPath`. Files that were removed or renamed are found, too. Only where there is `/proc`.
  * Undefined if the process belongs to another user and its files cannot be examined.
  */
 export async function hasFileOpen(
   pid: number,
-  exceptPath: string,
+  exceptPath: string | undefined,
   isWanted: (head: Uint8Array) => boolean,
 ): Promise<boolean | undefined> {
   const directory = `/proc/${pid}/fd`;
@@ -27,7 +27,8 @@ export async function hasFileOpen(
     const code = systemCode(error);
     return code === 'ENOENT' || code === 'ESRCH' ? false : undefined;
   }
-  const except = await orNothing(stat(exceptPath, { bigint: true }));
+  const except =
+    exceptPath === undefined ? undefined : await orNothing(stat(exceptPath, { bigint: true }));
   for (const name of names) {
     const head = await headOf(`${directory}/${name}`, except);
     if (head !== undefined && isWanted(head)) return true;

@@ -57,9 +57,24 @@ async function lockObstacle(fs: FileSystem, path: string): Promise<Obstacle | un
 async function leaseObstacle(fs: FileSystem, path: string): Promise<Obstacle | undefined> {
   const found = await lookAt(fs, path);
   if (found === undefined || found.kind === undefined) return found;
-  if (found.kind === 'directory') return undefined;
+  if (found.kind === 'directory') return contentObstacle(fs, path);
   const reason = `it should be a directory or missing, but is ${nameOf(found.kind)}`;
   return { path, code: undefined, reason };
+}
+
+/** A lease that is left over is removed as an empty directory. */
+async function contentObstacle(fs: FileSystem, lease: string): Promise<Obstacle | undefined> {
+  try {
+    const [entry] = await fs.readDirectory(lease);
+    if (entry === undefined) return undefined;
+    const reason = `it is in the lease, which must be an empty directory`;
+    return { path: join(lease, entry.name), code: undefined, reason };
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === undefined) throw error;
+    // Removed meanwhile. Without the right to list it, it may be empty.
+    return undefined;
+  }
 }
 
 /** An open rewrites the last log in place. */

@@ -108,6 +108,17 @@ function unreadable(
       },
     };
   }
+  if (code === 'ESPIPE') {
+    return {
+      ...common,
+      because,
+      choices: [],
+      next: {
+        command: `ls -ld ${shellWord(path)}`,
+        why: 'it shows what is in the way; it does not belong to lodestore: move it elsewhere',
+      },
+    };
+  }
   return {
     ...common,
     because: [...because, 'The device or its file system returns an error instead of the bytes.'],

@@ -1,7 +1,7 @@
-import { resolve } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
 import { PositionExpiredError, StoreError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
 import { inOrder } from '../../store/writer.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
@@ -228,7 +228,7 @@ export async function repairReplicaIn(
   const options = await resolveOrClose(given);
   const { log, checkpoints, store: storeOptions } = options;
   if (checkpoints === undefined) throw new TypeError('options.checkpoints must be given');
-  const path = resolve(pathOf(directory, 'directory'));
+  const path = absolutePathOf(pathOf(directory, 'directory'), 'directory');
   const kept = checkpointsIn(environment, checkpoints);
   const places = { environment, directory: path, log, checkpoints: kept };
   // A damaged directory that began again would continue the log from nothing.

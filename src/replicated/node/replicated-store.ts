@@ -3,6 +3,7 @@ import { onAbort } from '../../base/abort.ts';
 import { requireOpening } from '../../base/fields.ts';
 import { nextTurn, queueMicrotask } from '../../base/timers.ts';
 import { pathOf } from '../../base/path.ts';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
 import { AbortedError, StoreClosedError } from '../../base/errors.ts';
 import type { BackupOptions, BackupReport } from '../../store/backup/backup.ts';
 import type { BoundOptions } from '../../table/layer/key-range.ts';
@@ -23,7 +24,7 @@ import type { MetadataStore } from '../../store/metadata-store.ts';
 import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
 import { inOrder } from '../../store/writer.ts';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import type { WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { LogUnavailableError } from '../log/log-errors.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
@@ -74,7 +75,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   static {
     promoteWithin = (store, signal, limits) => store.#node.promote(signal, limits);
     openReplicatedIn = async (environment, directory, options) => {
-      const path = resolve(pathOf(directory, 'directory'));
+      const path = absolutePathOf(pathOf(directory, 'directory'), 'directory');
       const own = resolveOrClose(options);
       if ('then' in own) return own;
       const store = new ReplicatedStore(environment, path, own);

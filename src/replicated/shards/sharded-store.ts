@@ -1,8 +1,8 @@
-import { resolve } from 'node:path';
 import { onAbort } from '../../base/abort.ts';
 import { requireOpening } from '../../base/fields.ts';
 import { AbortedError, StoreClosedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
 import type { Condition } from '../../store/batch/condition.ts';
 import type { Inserted, InsertOptions } from '../../store/batch/insert-options.ts';
 import { packUpdatesNow, toSource, type Update } from '../../store/batch/updates.ts';
@@ -66,7 +66,7 @@ export class ShardedStore implements AsyncDisposable {
   static {
     openShardedIn = async (environment, directory, options) => {
       checkSharded(options);
-      const path = resolve(pathOf(directory, 'directory'));
+      const path = absolutePathOf(pathOf(directory, 'directory'), 'directory');
       const store = new ShardedStore(environment, path, options);
       try {
         await store.#start();

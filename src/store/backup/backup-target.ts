@@ -1,6 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { StoreError, systemCode } from '../../base/errors.ts';
 import { Directory, realPathOf } from '../../fs/directory.ts';
+import { BACKUP_NAME, MARKER_NAME } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 
@@ -19,12 +20,27 @@ export async function inParent<T>(
 ): Promise<T> {
   await requireFree(fs, target);
   const real = await realPathOf(fs, target);
+  await requireOutsideStores(fs, target, real);
   await ensureDirectory(fs, dirname(real), true);
   const parent = await Directory.open(fs, dirname(real));
   try {
     return await work(parent, join(parent.realPath, basename(real)));
   } finally {
     await parent.close();
+  }
+}
+
+/** A store, or a backup, holds no other: its tools and its users would take it for a part of it. */
+async function requireOutsideStores(fs: FileSystem, target: string, real: string): Promise<void> {
+  for (let above = dirname(real); ; above = dirname(above)) {
+    for (const name of [MARKER_NAME, BACKUP_NAME]) {
+      // Without the right to look, it is not a directory of this user's stores.
+      const found = await fs.stat(join(above, name)).catch(() => undefined);
+      if (found?.kind !== 'file') continue;
+      const reason = `is inside ${above}, a store or a backup. Use a path outside of it`;
+      throw badTarget(target, reason);
+    }
+    if (above === dirname(above)) return;
   }
 }
 

@@ -7,6 +7,7 @@ import {
 } from '../../base/fields.ts';
 import { withJsonForm } from '../../base/json-form.ts';
 import { isInside, pathOf } from '../../base/path.ts';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
 import { join, resolve } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
@@ -97,7 +98,7 @@ export function checkBackup(target: string | URL, options: BackupOptions): strin
   requireFunction(options.onProgress, 'options.onProgress');
   requireBoolean(options.verify, 'options.verify');
   if (options.incremental !== undefined) pathOf(options.incremental, 'options.incremental');
-  return resolve(pathOf(target, 'target'));
+  return absolutePathOf(pathOf(target, 'target'), 'target');
 }
 
 /**

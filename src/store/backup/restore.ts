@@ -1,7 +1,8 @@
 import { checkSignal } from '../../base/abort.ts';
 import { requireFunction, requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { pathOf } from '../../base/path.ts';
-import { join, resolve } from 'node:path';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
+import { join } from 'node:path';
 import { withJsonForm } from '../../base/json-form.ts';
 import { monotonicMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
@@ -65,8 +66,8 @@ export async function restoreOn(
   requireKnownFields(options, RESTORE_FIELDS, 'options');
   checkSignal(options.signal);
   requireFunction(options.onProgress, 'options.onProgress');
-  const from = resolve(pathOf(backup, 'backup'));
-  const to = resolve(pathOf(directory, 'directory'));
+  const from = absolutePathOf(pathOf(backup, 'backup'), 'backup');
+  const to = absolutePathOf(pathOf(directory, 'directory'), 'directory');
   try {
     return await restore(fs, from, to, options);
   } catch (error) {

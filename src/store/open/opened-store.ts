@@ -1,4 +1,3 @@
-import { resolve as absolutePath } from 'node:path';
 import { monotonicMs } from '../../base/timers.ts';
 import { AbortedError, DirectoryLostError, type FencedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
@@ -8,6 +7,7 @@ import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import { loadNativeParts } from '../../format/native-parts.ts';
+import { absolutePathOf } from '../../fs/absolute-path.ts';
 import { Directory } from '../../fs/directory.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import type { Retention } from '../changes/retained-logs.ts';
@@ -42,7 +42,7 @@ export async function openStore(
   openOptions: OpenOptions,
 ): Promise<OpenedStore> {
   // Absolute, because the process may change its working directory while the store is open.
-  const directory = absolutePath(pathOf(givenDirectory, 'directory'));
+  const directory = absolutePathOf(pathOf(givenDirectory, 'directory'), 'directory');
   const options = resolveOptions(openOptions);
   try {
     if (options.signal?.aborted === true) throw options.signal.reason;
