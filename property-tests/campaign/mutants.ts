@@ -816,7 +816,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/not-a-file.test.ts',
   },
   'explain trusts the pid of an owner that has closed the store': {
-    file: 'src/inspection/owner.ts',
+    file: 'src/inspection/source-lock.ts',
     find: 'if (hasFile === true) return owner;',
     replace: 'if (hasFile !== undefined) return owner;',
     test: 'test/cli/explain-owner.test.ts',

@@ -13,7 +13,7 @@ import type { ExplainResult } from './text/explain-result.ts';
 import { toJson } from './output/json-text.ts';
 import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
 import { findCopies } from '../inspection/store-copies.ts';
-import { confirmOwner } from '../inspection/owner.ts';
+import { confirmOwner } from '../inspection/source-lock.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface ExplainOptions {

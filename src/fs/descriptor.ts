@@ -13,8 +13,8 @@ export function openDescriptor(path: string, flags: number): Promise<number> {
 }
 
 /**
- * Opens a file as {@link openDescriptor} does, without waiting for another process. Rejects `ESPIPE`
- * if the path leads to a FIFO, a socket or a device. A directory may be opened for reading.
+ * Opens a file as {@link openDescriptor} does, without waiting for another process. A directory may
+ * be opened for reading. Rejects `ESPIPE` if the path leads to a FIFO, a socket or a device.
  */
 export async function openFileDescriptor(path: string, flags: number): Promise<number> {
   const descriptor = await openDescriptor(path, flags | NONBLOCKING).catch((error: unknown) => {

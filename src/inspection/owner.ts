@@ -9,7 +9,6 @@ import {
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
-import { hasFileOpen } from '../fs/process-files.ts';
 import { readProcessIdentity, startTicksOf } from '../fs/process-identity.ts';
 
 /** The process that last opened the store, found by reading only. The lock is not touched. */
@@ -32,39 +31,6 @@ export async function readOwner(fs: FileSystem, directory: string): Promise<Owne
   if (record === undefined) return undefined;
   const hasLease = await isDirectory(fs, join(directory, LEASE_NAME));
   return { record, hasLease, isRunning: await isRunning(fs, record) };
-}
-
-/**
- * As found by `readOwner`, but from what the owner holds, not only from its pid: a running process
- * may have closed the store, and a process of another container is not visible. The kernel lock is
- * taken for a moment, if there is a lock file and the owner is not seen to have it open.
- */
-export async function confirmOwner(
-  fs: FileSystem,
-  directory: string,
-  owner: Owner,
-): Promise<Owner> {
-  const { record, hasLease } = owner;
-  if (!hasLease || owner.isRunning === undefined) return owner;
-  const isOfOwner = (head: Uint8Array): boolean => decodeOwnerRecord(head)?.nonce === record.nonce;
-  const hasFile = owner.isRunning ? await hasFileOpen(record.pid, undefined, isOfOwner) : false;
-  if (hasFile === true) return owner;
-  const isLocked = await isKernelLocked(fs, join(directory, LOCK_NAME));
-  return { ...owner, isRunning: isLocked ?? (owner.isRunning && hasFile === undefined) };
-}
-
-/** Undefined if it cannot be tried. */
-async function isKernelLocked(fs: FileSystem, path: string): Promise<boolean | undefined> {
-  try {
-    // Taking the lock creates a missing file.
-    if ((await fs.stat(path)).kind !== 'file') return undefined;
-    const lock = await fs.tryLock(path);
-    await lock?.release();
-    return lock === undefined;
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error;
-    return undefined;
-  }
 }
 
 async function isRunning(fs: FileSystem, record: OwnerRecord): Promise<boolean | undefined> {

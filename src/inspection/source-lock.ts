@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { StoreLockedError, systemCode } from '../base/errors.ts';
-import { lockOwnerOf } from '../directory/owner-record.ts';
+import { decodeOwnerRecord, lockOwnerOf } from '../directory/owner-record.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
+import { hasFileOpen } from '../fs/process-files.ts';
 import { readOwner, type Owner } from './owner.ts';
 
 /**
@@ -41,6 +42,40 @@ export async function lockSource(fs: FileSystem, directory: string): Promise<() 
   return async () => {
     if (lock !== 'none') await lock.release();
   };
+}
+
+/**
+ * As found by `readOwner`, but from what the owner holds, not only from its pid: a running process
+ * may have closed the store, and a process of another container is not visible. The kernel lock is
+ * taken for a moment, if there is a lock file and the owner is not seen to have it open.
+ */
+export async function confirmOwner(
+  fs: FileSystem,
+  directory: string,
+  owner: Owner,
+): Promise<Owner> {
+  const { record, hasLease } = owner;
+  if (!hasLease || owner.isRunning === undefined) return owner;
+  const isOfOwner = (head: Uint8Array): boolean => decodeOwnerRecord(head)?.nonce === record.nonce;
+  const hasFile = owner.isRunning ? await hasFileOpen(record.pid, undefined, isOfOwner) : false;
+  if (hasFile === true) return owner;
+  const isLocked = await isKernelLocked(fs, join(directory, LOCK_NAME));
+  return { ...owner, isRunning: isLocked ?? (owner.isRunning && hasFile === undefined) };
+}
+
+/** Undefined if it cannot be tried. */
+async function isKernelLocked(fs: FileSystem, path: string): Promise<boolean | undefined> {
+  try {
+    // Taking the lock creates a missing file.
+    if (!(await isThere(fs, path))) return undefined;
+    const lock = await takeLock(fs, path);
+    if (lock === 'none') return undefined;
+    await lock?.release();
+    return lock === undefined;
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return undefined;
+  }
 }
 
 async function takeLock(

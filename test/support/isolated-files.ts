@@ -14,6 +14,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/bundling/bundlers.test.ts': 'leaves the threads of bundlers',
   'test/cli/backup.test.ts': 'reads standard input',
   'test/cli/replicate.test.ts': 'ends its servers when the process exits',
+  'test/fs/absolute-path.test.ts': 'replaces the working directory',
   'test/fs/kernel-lock.test.ts': 'counts open files',
   'test/fs/lease-loading.test.ts': 'replaces modules, listens for stray rejections',
   'test/fs/recent-stat.test.ts': 'replaces modules',
