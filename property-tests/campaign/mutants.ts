@@ -809,10 +809,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (!isDead && (await this.#options.isOpenElsewhere?.(',
     test: 'test/store/lock-file.test.ts',
   },
-  'an open waits for a pipe that has the name of a file': {
+  'a pipe or a device opened as a file': {
     file: 'src/fs/descriptor.ts',
-    find: 'await openDescriptor(path, flags | NONBLOCKING)',
-    replace: 'await openDescriptor(path, flags)',
+    find: '  requireFile(descriptor, path);\n  return descriptor;',
+    replace: '  return descriptor;',
     test: 'test/store/not-a-file.test.ts',
   },
   'explain trusts the pid of an owner that has closed the store': {
