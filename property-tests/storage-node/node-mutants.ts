@@ -569,4 +569,83 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'lostMetadata',
     test: 'test/storage-node/repeated-rebuild.test.ts',
   },
+  'what stands behind the recorded end of a volume is not cut off': {
+    file: 'examples/storage-node/src/opening.ts',
+    find: 'if (sizeBytes === end) return 0;',
+    replace: 'if (sizeBytes >= end) return 0;',
+    test: 'test/storage-node/recovered-volumes.test.ts',
+  },
+  'numbers of removed volumes are used again': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: '    const number = this.nextNumber++;',
+    replace:
+      '    this.nextNumber++;\n    let number = 1;\n    while (this.#volumes.has(number)) number++;',
+    test: 'test/storage-node/recovered-volumes.test.ts',
+  },
+  'a hole is made in an object that was opened before its deletion': {
+    file: 'examples/storage-node/src/upkeep/hole-puncher.ts',
+    find: "    if (!(await this.#isReleased(volume)) || volume.state !== 'sealed') return;",
+    replace: "    if (volume.state !== 'sealed') return;",
+    test: 'test/storage-node/slow-readers.test.ts',
+  },
+  'a volume is removed without being recorded as retired': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: "    volume.state = 'retired';\n    await this.ledger!.record(volume);\n",
+    replace: "    volume.state = 'retired';\n",
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'the removal of a volume is not synced': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: '      if (!isMissing(error)) throw error;\n    }\n    await this.files.syncDirectory(this.directory);',
+    replace: '      if (!isMissing(error)) throw error;\n    }',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'a refused PUT gets no void record': {
+    file: 'examples/storage-node/src/objects/object-writer.ts',
+    find: '    await this.marks.voidRecord({ bucket, name: nameBytes, sequence, voided });',
+    replace: '    void [bucket, nameBytes, sequence, voided];',
+    test: 'test/storage-node/rebuild.test.ts',
+  },
+  'groups are not padded to 4 KiB': {
+    file: 'examples/storage-node/src/volumes/group-writer.ts',
+    find: 'const paddingBytes = -contentBytes & (GROUP_ALIGN_BYTES - 1);',
+    replace: 'const paddingBytes = 0 * (GROUP_ALIGN_BYTES - 1);',
+    test: 'test/storage-node/compaction-steps.test.ts',
+  },
+  'a copy by compaction has another sequence': {
+    file: 'examples/storage-node/src/upkeep/outbox.ts',
+    find: '    this.#bytes.set(record.bytes, from);\n',
+    replace: '    this.#bytes.set(record.bytes, from);\n    this.#bytes[from + 16]! ^= 1;\n',
+    test: 'test/storage-node/upkeep.test.ts',
+  },
+  'a range does not compare the checksums of its blocks': {
+    file: 'examples/storage-node/src/volumes/record.ts',
+    find: 'if (table.length < 4 * i + 4 || crc32c(block, seed) !== table.readUInt32LE(4 * i)) {',
+    replace: 'if (table.length < 4 * i + 4 || crc32c(block, seed) < 0) {',
+    test: 'test/storage-node/damage.test.ts',
+  },
+  'the header of a record is valid at any place': {
+    file: 'examples/storage-node/src/volumes/record.ts',
+    find: '    writeSafe(scratch, offset, 8);\n',
+    replace: '    writeSafe(scratch, 0 * offset, 8);\n',
+    test: 'test/storage-node/golden.test.ts',
+  },
+  'a missing volume is not noticed': {
+    file: 'examples/storage-node/src/opening.ts',
+    find: '    else if (!files.has(volume.number)) throw missing(volume);',
+    replace: '    else if (!files.has(volume.number)) gone.push(volume);',
+    test: 'test/storage-node/rebuild.test.ts',
+  },
+  'a volume of another node is opened': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: 'Buffer.compare(header.nodeId, this.nodeId) !== 0',
+    replace: 'Buffer.compare(header.nodeId, this.nodeId) > 1',
+    test: 'test/storage-node/rebuild.test.ts',
+  },
+  'a flipped bit in the header of a volume is not noticed': {
+    file: 'examples/storage-node/src/volumes/volume-header.ts',
+    find: 'if (crc32c(block.subarray(0, CHECKED_BYTES)) !== block.readUInt32LE(CHECKED_BYTES)) {',
+    replace: 'if (crc32c(block.subarray(0, CHECKED_BYTES)) < 0) {',
+    test: 'property-tests/storage-node/damage.test.ts',
+  },
 };

@@ -157,7 +157,7 @@ export class NodeRefusedError extends NodeError {
   readonly advice: string;
 
   constructor(
-    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'LOST_METADATA' | 'NO_NODE',
+    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'DAMAGED' | 'LOST_METADATA' | 'NO_NODE',
     message: string,
     advice: string,
   ) {

@@ -27,6 +27,7 @@ import { SpaceGauge } from './objects/space-gauge.ts';
 import { Writers } from './objects/writers.ts';
 import { ByteBudget } from './volumes/byte-budget.ts';
 import { ReserveFile } from './volumes/reserve-file.ts';
+import { unusableVolume } from './volumes/unusable-volume.ts';
 import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
 import { Volume } from './volumes/volume.ts';
@@ -285,8 +286,8 @@ async function recover(
   await publisher.submit(() => undefined);
   for (const volume of gone) await volumes.retire(volume);
   for (const volume of volumes) {
-    const reason = await volumes.inspect(volume.number);
-    if (reason !== undefined) throw foreign(volume.number, reason);
+    const fault = await volumes.inspect(volume.number);
+    if (fault !== undefined) throw unusableVolume(volume.number, fault);
     const cut = await cutTail(parts, volume);
     if (cut < 0) shortVolumes.push(volume.number);
     else cutBytes += cut;
@@ -310,20 +311,11 @@ function missing(volume: Volume): NodeRefusedError {
   );
 }
 
-function foreign(number: number, reason: string): NodeRefusedError {
-  return new NodeRefusedError(
-    'FOREIGN_VOLUME',
-    `${volumeFileName(number)} is not a volume of this node: ${reason}`,
-    'Move it out of the directory "volumes". If the metadata is that of another node, put back its ' +
-      'own, or move it away and run "lodestore-node rebuild-index"',
-  );
-}
-
 /** Refuses volumes that the metadata does not have. */
 async function refuseForeign(parts: NodeParts, numbers: readonly number[]): Promise<never> {
   for (const number of numbers) {
-    const reason = await parts.volumes.inspect(number);
-    if (reason !== undefined) throw foreign(number, reason);
+    const fault = await parts.volumes.inspect(number);
+    if (fault !== undefined) throw unusableVolume(number, fault);
   }
   throw unknownVolumes(numbers, parts.counters.nextVolume);
 }

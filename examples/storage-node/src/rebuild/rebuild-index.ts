@@ -28,6 +28,7 @@ import { encodeEntry } from '../objects/object-entry.ts';
 import { insertObject } from '../objects/object-table.ts';
 import { decodeLabel } from '../objects/record-label.ts';
 import { handleOf } from '../volumes/handle.ts';
+import { unusableVolume } from '../volumes/unusable-volume.ts';
 import { HEADER_BYTES, type VolumeHeader } from '../volumes/volume-header.ts';
 import { ReserveFile } from '../volumes/reserve-file.ts';
 import { MACHINE } from '../storage-node.ts';
@@ -141,10 +142,8 @@ async function readHeaders(files: FileSystem, directory: string): Promise<Volume
     const file = await files.open(`${directory}/${volumeFileName(number)}`, 'r');
     try {
       const header = await readVolumeHeader(file);
-      if (typeof header === 'string' || header.number !== number) {
-        const reason = typeof header === 'string' ? header : 'its header has another number';
-        throw foreign(number, reason);
-      }
+      if ('reason' in header) throw unusableVolume(number, header);
+      if (header.number !== number) throw foreign(number, 'its header has another number');
       headers.push(header);
     } finally {
       await file.close();

@@ -118,7 +118,7 @@ export class GroupWriter {
     const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
     try {
       const header = await readVolumeHeader(file);
-      const version = typeof header === 'string' ? 1 : header.version;
+      const version = 'reason' in header ? 1 : header.version;
       this.#current = { volume, file, version, limitBytes: this.#options.volumeBytes() };
     } catch (error) {
       await file.close().catch(() => undefined);

@@ -59,17 +59,29 @@ export function encodeVolumeHeader({
   return bytes;
 }
 
-/** A string says what is wrong. */
-export function decodeVolumeHeader(block: Buffer): VolumeHeader | string {
-  if (block.length < HEADER_BYTES) return 'it is shorter than a header';
-  if (block.toString('latin1', 0, 8) !== MAGIC) return 'it is not a volume of a storage node';
-  const version = block.readUInt32LE(8);
-  if (version !== 1 && version !== 2) return `its version is ${version}, which is a later one`;
+/** Why a header cannot be used. */
+export interface HeaderFault {
+  readonly cause: 'damaged' | 'later' | 'foreign';
+  readonly reason: string;
+}
+
+export function decodeVolumeHeader(block: Buffer): VolumeHeader | HeaderFault {
+  const damaged = (reason: string): HeaderFault => ({ cause: 'damaged', reason });
+  if (block.length < HEADER_BYTES) return damaged('it is shorter than a header');
+  if (block.toString('latin1', 0, 8) !== MAGIC) {
+    return damaged('it does not begin as a volume does');
+  }
+  // Before the version: a flipped bit makes no later one.
   if (crc32c(block.subarray(0, CHECKED_BYTES)) !== block.readUInt32LE(CHECKED_BYTES)) {
-    return 'the checksum of its header does not match';
+    return damaged('the checksum of its header does not match');
+  }
+  const version = block.readUInt32LE(8);
+  if (version !== 1 && version !== 2) {
+    return { cause: 'later', reason: `its version is ${version}, which is a later one` };
   }
   const kind = volumeKindOf(block.readUInt32LE(12));
-  if (kind === undefined) return `its kind is ${block.readUInt32LE(12)}`;
+  if (kind === undefined)
+    return { cause: 'later', reason: `its kind is ${block.readUInt32LE(12)}` };
   const number = block.readUInt32LE(32);
   return {
     version,

@@ -6,7 +6,7 @@ import { MAX_VOLUME_NUMBER } from './handle.ts';
 import { HeaderSeal } from './record.ts';
 import { Volume } from './volume.ts';
 import { decodeVolumeHeader, encodeVolumeHeader, HEADER_BYTES } from './volume-header.ts';
-import type { VolumeHeader, VolumeKind, VolumeVersion } from './volume-header.ts';
+import type { HeaderFault, VolumeHeader, VolumeKind, VolumeVersion } from './volume-header.ts';
 
 /** Keeps the state of volumes durable. */
 export interface VolumeLedger {
@@ -260,16 +260,21 @@ export class VolumeSet {
   }
 
   /**
-   * Checks the header of a file. Resolves to why it is not this node's, or undefined. The age of
-   * the volume, which only the header has, is taken over.
+   * Checks the header of a file. Resolves to why it cannot be used, or undefined. The age of the
+   * volume, which only the header has, is taken over.
    */
-  async inspect(number: number): Promise<string | undefined> {
+  async inspect(number: number): Promise<HeaderFault | undefined> {
     const file = await this.files.open(this.path(number), 'r');
     try {
       const header = await readVolumeHeader(file);
-      if (typeof header === 'string') return header;
-      if (Buffer.compare(header.nodeId, this.nodeId) !== 0) return 'it belongs to another node';
-      if (header.number !== number) return `its header says that it is volume ${header.number}`;
+      if ('reason' in header) return header;
+      const foreign = (reason: string): HeaderFault => ({ cause: 'foreign', reason });
+      if (Buffer.compare(header.nodeId, this.nodeId) !== 0) {
+        return foreign('it belongs to another node');
+      }
+      if (header.number !== number) {
+        return foreign(`its header says that it is volume ${header.number}`);
+      }
       const volume = this.#volumes.get(number);
       if (volume !== undefined) volume.age = header.age;
       return undefined;
@@ -283,8 +288,8 @@ export class VolumeSet {
   }
 }
 
-/** The header of a volume's file. A string says what is wrong. */
-export async function readVolumeHeader(file: OpenFile): Promise<VolumeHeader | string> {
+/** The header of a volume's file. */
+export async function readVolumeHeader(file: OpenFile): Promise<VolumeHeader | HeaderFault> {
   const block = Buffer.alloc(HEADER_BYTES);
   const count = await readFully(file, block, 0);
   return decodeVolumeHeader(block.subarray(0, count));
