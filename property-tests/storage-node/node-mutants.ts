@@ -390,6 +390,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    else this.#older.set(key, [...all, older]);',
     test: 'test/storage-node/volume-scan.test.ts',
   },
+  'a rebuild gives one name to two buckets': {
+    file: 'examples/storage-node/src/rebuild/found-buckets.ts',
+    find: '    const isTaken = buckets.has(bucket.name);',
+    replace: '    const isTaken = false;',
+    test: 'test/storage-node/rebuild-buckets.test.ts',
+  },
+  'a bucket whose creation was refused comes back with a rebuild': {
+    file: 'examples/storage-node/src/objects/bucket-keeper.ts',
+    find: '      if (publisher.failure === undefined) this.#unmake(id);',
+    replace: '      if (publisher.failure !== undefined) this.#unmake(id);',
+    test: 'test/storage-node/rebuild-buckets.test.ts',
+  },
   'a volume of version 1 gets compressed records': {
     file: 'examples/storage-node/src/volumes/group-writer.ts',
     find: 'const mayHold = current.version >= version;',

@@ -80,7 +80,11 @@ export class BucketKeeper {
       body: [],
       bodyBytes: 0,
     });
-    const at = await writers.data.append(record);
+    const at = await writers.data.append(record).catch((error: unknown) => {
+      // It may still have reached the disk.
+      this.#unmake(id);
+      throw error;
+    });
     const bucket: Bucket = {
       id,
       name,
@@ -105,6 +109,9 @@ export class BucketKeeper {
       );
       if (!isNew) this.#unmake(id);
       return isNew;
+    } catch (error) {
+      if (publisher.failure === undefined) this.#unmake(id);
+      throw error;
     } finally {
       at.settle();
     }

@@ -1,7 +1,7 @@
 import { MetadataStore } from 'lodestore';
 import type { FileSystem } from 'lodestore/fs';
 import { NodeRefusedError } from '../node-errors.ts';
-import { encodeBucketRecord, KEEP, type Bucket } from '../ledger/bucket-record.ts';
+import { encodeBucketRecord, type Bucket } from '../ledger/bucket-record.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import {
   clearTheWay,
@@ -34,6 +34,7 @@ import { ReserveFile } from '../volumes/reserve-file.ts';
 import { MACHINE } from '../storage-node.ts';
 import { readVolumeHeader, volumeFileName } from '../volumes/volume-set.ts';
 import { Volume } from '../volumes/volume.ts';
+import { bucketsOf } from './found-buckets.ts';
 import { VolumeScan, type FoundObjectRecord } from './volume-scan.ts';
 
 export interface RebuildReport {
@@ -231,10 +232,8 @@ async function publishAll(
   let lostObjects = 0;
   let done = 0;
   const total = [...scan.names.values()].reduce((sum, all) => sum + all.size, 0);
-  const ids = new Set([...scan.buckets.keys(), ...scan.names.keys()]);
-  for (const id of [...ids].sort((one, other) => one - other)) {
-    if (scan.deletedBuckets.has(id)) continue;
-    const bucket = bucketOf(id, scan);
+  for (const bucket of bucketsOf(scan)) {
+    const { id } = bucket;
     await publisher.submit((turn) => publishBucket(turn, parts, bucket), { alone: true });
     // In order, so that leaves are filled one after another.
     const all = [...(scan.names.get(id) ?? [])].sort(([one], [other]) =>
@@ -260,20 +259,6 @@ async function publishAll(
     lostObjects,
     damagedRecords,
     gaps,
-  };
-}
-
-function bucketOf(id: number, scan: VolumeScan): Bucket {
-  const found = scan.buckets.get(id);
-  return {
-    id,
-    name: found?.name ?? `recovered-${id}`,
-    createdMs: found?.createdMs ?? 0,
-    policy: found?.policy ?? KEEP,
-    objects: 0,
-    bytes: 0,
-    handle: found === undefined ? 1n : handleOf(found.volume, found.offset),
-    lengthBytes: found?.lengthBytes ?? 0,
   };
 }
 
