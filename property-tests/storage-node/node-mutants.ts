@@ -88,6 +88,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'return now() - createdMs >= ttlMs * 1e6;',
     test: 'test/storage-node/freed-space.test.ts',
   },
+  'a hole in a volume takes what its readers need': {
+    file: 'examples/storage-node/src/upkeep/hole-puncher.ts',
+    find: 'holesOutside(holes, volume.neededSpans() ?? [])',
+    replace: 'holesOutside(holes, [])',
+    test: 'test/storage-node/slow-readers.test.ts',
+  },
+  'a body that is under way is promised no space': {
+    file: 'examples/storage-node/src/objects/body-writer.ts',
+    find: '    this.#promisedBytes += bytes;',
+    replace: '    this.settle(0);\n    this.#target.space.settle(bytes);',
+    test: 'test/storage-node/slow-readers.test.ts',
+  },
   'a volume may be as long as the disk': {
     file: 'examples/storage-node/src/objects/writers.ts',
     find: 'Math.min(volumeBytes, this.#shareBytes())',

@@ -80,6 +80,7 @@ async function stalledBody(bytes: Uint8Array, extentBytes = 2 ** 20) {
     name: Buffer.from('n'),
     timeMs: 0,
     maxBytes: 2 ** 30,
+    space: { promise: () => {}, settle: () => {} },
     inExtents: false,
   };
   const writer = new BodyWriter(target);

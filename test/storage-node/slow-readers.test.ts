@@ -67,6 +67,84 @@ test.each([
   expect(await node.recount()).toMatchObject({ isExact: true });
 });
 
+test('readers of live objects keep nothing that was deleted', async () => {
+  const files = new CrashFs({ capacityBytes: 12 * 2 ** 20 });
+  const options = { ...SMALL, volumeBytes: 2 ** 30, extentBytes: 2 ** 19, queueBytes: 2 ** 22 };
+  const reserves = { reserveBytes: 2 ** 20, reserveFileBytes: 2 ** 20 };
+  const node = await StorageNode.open('/node', { ...options, ...reserves }, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  const bodies: Buffer[] = [];
+  const body = (): Buffer => bytesOf(200_000);
+  for (;;) {
+    const next = body();
+    const sizes = { sizeBytes: next.length };
+    const isStored = await put(node, 'b', `n${bodies.length}`, next, undefined, sizes).then(
+      () => true,
+      () => false,
+    );
+    if (!isStored) break;
+    bodies.push(next);
+  }
+  // One that is read is deleted, too.
+  const readers = await Promise.all(
+    bodies.map(async (_, i) => (i % 4 === 0 || i === 1 ? node.open('b', `n${i}`) : undefined)),
+  );
+  for (const i of bodies.keys()) if (i % 2 === 1) await node.delete('b', `n${i}`);
+  await node.settled();
+  const before = await files.freeBytes('/node');
+  await node.compact();
+  expect(await files.freeBytes('/node')).toBeGreaterThan(before + 2 ** 21);
+  for (const [i, reader] of readers.entries()) {
+    if (reader === undefined) continue;
+    const pieces: Uint8Array[] = [];
+    for await (const piece of reader.body()) pieces.push(piece);
+    expectSame(Buffer.concat(pieces), bodies[i]!);
+  }
+  expect((await node.scrub()).damages).toEqual([]);
+  expect(await node.recount()).toMatchObject({ isExact: true });
+});
+
+test('what the readers of compacted volumes do not need is freed', async () => {
+  const files = new CrashFs({ capacityBytes: 40 * 2 ** 20 });
+  const node = await StorageNode.open('/node', SMALL, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  for (let i = 0; i < 60; i++) await put(node, 'b', `n${i}`, bytesOf(60_000));
+  const readers = await Promise.all([0, 20, 40].map((i) => node.open('b', `n${i}`)));
+  for (let i = 0; i < 60; i++) if (i % 20 !== 0) await node.delete('b', `n${i}`);
+  await node.settled();
+  const before = await files.freeBytes('/node');
+  await node.compact();
+  expect(await files.freeBytes('/node')).toBeGreaterThan(before + 2 ** 21);
+  for (const reader of readers) {
+    let bytes = 0;
+    for await (const piece of reader!.body()) bytes += piece.length;
+    expect(bytes).toBe(60_000);
+  }
+});
+
+test('bodies that arrive together leave the reserve', async () => {
+  const files = new CrashFs({ capacityBytes: 16 * 2 ** 20 });
+  const reserves = { reserveBytes: 4 * 2 ** 20, reserveFileBytes: 2 ** 20 };
+  const node = await StorageNode.open('/node', { ...SMALL, ...reserves }, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  async function* slow(): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 80; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      yield bytesOf(2 ** 16);
+    }
+  }
+  const describe = () => ({ etag: '0'.repeat(32), meta: { headers: {} } });
+  const results = await Promise.allSettled([
+    ...[0, 1, 2].map((i) => node.put('b', `n${i}`, slow(), { describe, sizeBytes: 80 * 2 ** 16 })),
+    node.put('b', 'of any length', slow(), { describe }),
+  ]);
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+  expect(await files.freeBytes('/node')).toBeGreaterThan(3 * 2 ** 20);
+});
+
 test('a scrub leaves a volume that is dropped meanwhile', async () => {
   const watch = { onRead: async (): Promise<void> => {} };
   const scheduler = {

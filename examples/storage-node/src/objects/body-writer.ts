@@ -7,6 +7,7 @@ import type { Appended } from '../volumes/group-writer.ts';
 import { encodeInPieces, FLAG_COMPRESSED, type RecordPieces } from '../volumes/record.ts';
 import type { StoredBody } from '../volumes/stored-body.ts';
 import type { ExtentEntry } from './content-record.ts';
+import type { SpaceGauge } from './space-gauge.ts';
 
 /**
  * Under pressure, a body is flushed only above this size, because very small extents are expensive.
@@ -41,6 +42,8 @@ export interface BodyTarget {
   /** The bytes of an extent as they are stored. */
   readonly store: (pieces: readonly Uint8Array[], sizeBytes: number) => Promise<StoredBody>;
   readonly append: (record: RecordPieces) => Promise<Appended>;
+  /** Bodies under way are promised space, so that they do not use up the reserve together. */
+  readonly space: Pick<SpaceGauge, 'promise' | 'settle'>;
   readonly bucketId: number;
   /** UTF-8. */
   readonly name: Uint8Array;
@@ -52,6 +55,8 @@ export interface BodyTarget {
 
 export interface BodyLimits {
   readonly sizeBytes?: number | undefined;
+  /** Promised bytes that the body will replace. */
+  readonly freedBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -68,6 +73,9 @@ export class BodyWriter implements IdleHolder {
   #serial: number | undefined;
   readonly #extents: (WrittenExtent | undefined)[] = [];
   #inFlight: Promise<void>[] = [];
+  #promisedBytes = 0;
+  /** Its length was known at its start. */
+  #isPromised = false;
   #failure: { readonly error: unknown } | undefined;
   /** Runs while its client sends nothing, it holds little, and others wait. */
   #stalled: NodeJS.Timeout | undefined;
@@ -82,7 +90,11 @@ export class BodyWriter implements IdleHolder {
    * @throws BusyError, NodeError `WRONG_SIZE` or `TOO_LARGE`; the errors of `body`; NoSpaceError
    */
   async take(body: Body, limits: BodyLimits): Promise<WrittenBody> {
-    const { signal, sizeBytes } = limits;
+    const { signal, sizeBytes, freedBytes = 0 } = limits;
+    if (sizeBytes !== undefined) {
+      this.#promise(sizeBytes, freedBytes);
+      this.#isPromised = true;
+    }
     for await (const chunk of body) {
       this.#resume();
       signal?.throwIfAborted();
@@ -107,6 +119,19 @@ export class BodyWriter implements IdleHolder {
       extents: this.#extents as WrittenExtent[],
       sizeBytes: this.#sizeBytes,
     };
+  }
+
+  /** @throws NoSpaceError */
+  #promise(bytes: number, freedBytes: number): void {
+    this.#target.space.promise(bytes, freedBytes);
+    this.#promisedBytes += bytes;
+  }
+
+  /** So many bytes are written, or somebody else has promised them. By default all. */
+  settle(bytes = this.#promisedBytes): void {
+    const settled = Math.min(bytes, this.#promisedBytes);
+    this.#promisedBytes -= settled;
+    this.#target.space.settle(settled);
   }
 
   async #add(chunk: Uint8Array, sizeBytes: number | undefined): Promise<void> {
@@ -182,12 +207,14 @@ export class BodyWriter implements IdleHolder {
   ): Promise<void> {
     const { store, append, budget } = this.#target;
     try {
+      if (!this.#isPromised) this.#promise(sizeBytes, 0);
       const body = await store(pieces, sizeBytes);
       const { record, entry } = this.#encode(serial, index, body, sizeBytes);
       this.#extents[index] = { at: await append(record), entry };
     } catch (error) {
       this.#failure ??= { error };
     } finally {
+      this.settle(sizeBytes);
       budget.give(sizeBytes);
     }
   }
@@ -228,6 +255,7 @@ export class BodyWriter implements IdleHolder {
     if (this.#heldBytes > 0) this.#target.budget.give(this.#heldBytes);
     this.#heldBytes = 0;
     if (this.#inFlight.length > 0) await Promise.all(this.#inFlight);
+    this.settle();
     for (const extent of this.#extents) extent?.at.settle();
   }
 }

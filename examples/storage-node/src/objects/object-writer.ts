@@ -78,12 +78,14 @@ export class ObjectWriter {
     // Checked again when it is published. Here it saves the body of a request that cannot succeed.
     if (condition !== undefined) judgeCondition(condition, this.#existing(target));
     this.#buffer.assertWritable(target.bucket);
-    this.#checkSpace(target, options);
+    const freedBytes = this.#freedBytes(target, options);
+    this.#parts.space.check(Math.max(0, (options.sizeBytes ?? 0) - freedBytes));
     this.#parts.flights.begin(hash.home);
     const writer = this.bodyWriter(target, false);
     try {
-      const written = await writer.take(body, options);
+      const written = await writer.take(body, { ...options, freedBytes });
       const description = await options.describe();
+      if (isDeferrable(options) && target.bucket.policy.acknowledge === 'deferred') writer.settle();
       const deferred = await this.#defer(target, written, description, options);
       if (deferred !== undefined) return deferred;
       return await this.#buffer.exclusively(target.bucket, target.name, () =>
@@ -95,12 +97,11 @@ export class ObjectWriter {
     }
   }
 
-  /** Before the body is read. The write buffer checks again when it knows the length. */
-  #checkSpace(target: Target, options: PutOptions): void {
+  /** Promised bytes that it may replace. The write buffer promises again what it takes. */
+  #freedBytes(target: Target, options: PutOptions): number {
     const { sizeBytes = 0 } = options;
     const isSmall = sizeBytes <= this.#parts.extentBytes;
-    const freedBytes = isDeferrable(options) && isSmall ? this.#buffer.freedBy(target) : 0;
-    this.#parts.space.check(Math.max(0, sizeBytes - freedBytes));
+    return isDeferrable(options) && isSmall ? this.#buffer.freedBy(target) : 0;
   }
 
   /** Undefined if it must be stored at once. */
@@ -122,7 +123,7 @@ export class ObjectWriter {
   }
 
   bodyWriter(target: Target, inExtents: boolean): BodyWriter {
-    const { budget, counters, extentBytes, maxObjectBytes, now, writers } = this.#parts;
+    const { budget, counters, extentBytes, maxObjectBytes, now, space, writers } = this.#parts;
     const { bucket } = target;
     return new BodyWriter({
       budget,
@@ -130,6 +131,7 @@ export class ObjectWriter {
       takeSerial: () => counters.takeSerial(),
       store: (pieces, sizeBytes) => storedIn(bucket, pieces, sizeBytes),
       append: (record) => writers.of(bucket).appendPieces(record),
+      space,
       bucketId: bucket.id,
       name: target.nameBytes,
       timeMs: now(),
@@ -302,7 +304,9 @@ export class ObjectWriter {
       const { details, place, content } = reader;
       const { etag, uploadId, parts, sizeBytes, modifiedMs } = details;
       const label = { etag, meta: change(details), uploadId, parts };
+      this.#parts.space.check(0);
       const body = await reader.recordBody();
+      this.#parts.space.check(body.bodyBytes);
       const fields = { sizeBytes, modifiedMs, label, flags: reader.flags, ...body };
       const handle = handleOf(place.volume, place.offset);
       return await this.publish(target, fields, {

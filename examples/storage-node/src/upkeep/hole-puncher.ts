@@ -47,17 +47,21 @@ export class HolePuncher {
       })[0];
   }
 
-  /** Leaves the volume as it is if it is read for long, or cannot be read. */
+  /**
+   * Frees all that no reader needs. Leaves the volume as it is if somebody needs all of it for long,
+   * or if it cannot be read.
+   */
   async punch(volume: Volume): Promise<void> {
     // Waits here, too: it need not be walked if the holes could not be made.
     if (!(await this.#isReleased(volume))) return;
     const { deadBytes } = volume;
     const holes = await this.#bodiesOfDead(volume);
     if (holes === undefined) return;
-    // An object opened before its deletion may still be read.
     if (!(await this.#isReleased(volume)) || volume.state !== 'sealed') return;
-    await this.#punch(volume, holes);
-    volume.punchedDeadBytes = deadBytes;
+    // An object opened before its deletion may still be read. Nobody opens it now.
+    const free = holesOutside(holes, volume.neededSpans() ?? []);
+    await this.#punch(volume, free);
+    volume.punchedDeadBytes = deadBytes - (lengthOf(holes) - lengthOf(free));
   }
 
   /** Frees a dropped volume that is still read, except for what its readers need. */
@@ -83,7 +87,7 @@ export class HolePuncher {
   }
 
   #isReleased(volume: Volume): Promise<boolean> {
-    return volume.released({ stop: this.#stop, mostMs: READERS_MS });
+    return volume.released({ ofWhole: true, stop: this.#stop, mostMs: READERS_MS });
   }
 
   /** Undefined if a part of the volume cannot be read. */
@@ -111,10 +115,27 @@ export class HolePuncher {
   }
 }
 
+/** The blocks of `holes` that contain no byte of `spans`. */
+function holesOutside(holes: readonly Hole[], spans: readonly Span[]): Hole[] {
+  return holes.flatMap(({ from, lengthBytes }) => {
+    const to = from + lengthBytes;
+    const inside = spans.filter((span) => span.from < to && span.to > from);
+    return inside.length === 0 ? [{ from, lengthBytes }] : holesBeside(inside, to, from);
+  });
+}
+
+function lengthOf(holes: readonly Hole[]): number {
+  return holes.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+}
+
 /** Whole blocks of a file that contain no byte of `spans`. */
-function holesBeside(spans: readonly Span[], endBytes: number): Hole[] {
+function holesBeside(
+  spans: readonly Span[],
+  endBytes: number,
+  startBytes: number = HEADER_BYTES,
+): Hole[] {
   const holes: Hole[] = [];
-  let from = HEADER_BYTES;
+  let from = startBytes;
   const end = { from: endBytes, to: endBytes };
   for (const span of [...spans].sort((one, other) => one.from - other.from).concat(end)) {
     const to = Math.floor(span.from / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;

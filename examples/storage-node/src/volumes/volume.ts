@@ -40,6 +40,8 @@ export interface Pin {
 export interface ReleaseOptions {
   /** It is not waited for. */
   readonly own?: Pin;
+  /** Those that do not need the whole volume are not waited for. */
+  readonly ofWhole?: boolean;
   readonly stop?: AbortSignal;
   readonly mostMs?: number;
 }
@@ -101,7 +103,7 @@ export class Volume {
 
   /**
    * Its file, and the records that are referred to now, stay until the pin is released. `needed`:
-   * the bytes that must stay when the volume is dropped; by default all.
+   * the bytes that must stay whatever is dropped or deleted; by default all.
    */
   pin(needed?: () => readonly Span[]): Pin {
     const pin: Pin = {
@@ -114,7 +116,7 @@ export class Volume {
     return pin;
   }
 
-  /** What the pins need when the volume is dropped. Undefined: one of them needs all of it. */
+  /** What the pins need. Undefined: one of them needs all of it. */
   neededSpans(): Span[] | undefined {
     const spans: Span[] = [];
     for (const needed of this.#pins.values()) {
@@ -125,12 +127,15 @@ export class Volume {
   }
 
   /**
-   * Resolves to true when all pins that exist now, except for `own`, are released; to false when
+   * Resolves to true when all pins that exist now, except for some, are released; to false when
    * `stop` is aborted or `mostMs` have passed first. Later pins do not matter: they are of records
    * that are referred to now.
    */
-  released({ own, stop, mostMs }: ReleaseOptions = {}): Promise<boolean> {
+  released({ own, ofWhole, stop, mostMs }: ReleaseOptions = {}): Promise<boolean> {
     const left = new Set(this.#pins.keys());
+    for (const [pin, needed] of ofWhole === true ? this.#pins : []) {
+      if (needed !== undefined) left.delete(pin);
+    }
     if (own !== undefined) left.delete(own);
     if (left.size === 0) return Promise.resolve(true);
     if (stop?.aborted === true) return Promise.resolve(false);
