@@ -329,6 +329,36 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '  return longest && name.slice(0, -longest.length - 1);\n',
     test: 'test/storage-node/s3/host-style.test.ts',
   },
+  'a link with a signature of version 2 is accepted where it is switched off': {
+    file: 'examples/storage-node/src/s3/auth/authenticate.ts',
+    find: "(isV2 || authorization?.startsWith('AWS ') === true)",
+    replace: "authorization?.startsWith('AWS ') === true",
+    test: 'test/storage-node/s3/signature.test.ts',
+  },
+  'bodies that are received take any memory': {
+    file: 'examples/storage-node/src/s3/payload/body-memory.ts',
+    find: 'this.usedBytes + bytes <= this.#limitBytes',
+    replace: 'bytes <= this.#limitBytes',
+    test: 'test/storage-node/s3/body-memory.test.ts',
+  },
+  'a client that goes keeps its share of the memory': {
+    file: 'examples/storage-node/src/s3/request-handler.ts',
+    find: '      call.release();\n',
+    replace: '',
+    test: 'test/storage-node/s3/body-memory.test.ts',
+  },
+  'a stop waits for connections without a request': {
+    file: 'examples/storage-node/src/s3/s3-server.ts',
+    find: '      if (!this.#handler.isBusy(socket)) socket.destroy();\n',
+    replace: '      if (!this.#handler.isBusy(socket)) this.#server.closeIdleConnections();\n',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'a part of an object is taken from the places of the one before': {
+    file: 'examples/storage-node/src/s3/operations/read-object.ts',
+    find: '    return isSame ? range : undefined;\n',
+    replace: '    return isSame || range !== undefined ? range : undefined;\n',
+    test: 'test/storage-node/s3/part-reads.test.ts',
+  },
   'a compressed block is decompressed before its checksum is compared': {
     file: 'examples/storage-node/src/volumes/stored-body.ts',
     find: '  if (!table.isSound(block, stored)) return undefined;\n',

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { connectionsFor, openFilesLimit } from '../../examples/storage-node/src/cli/open-files.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { cli } from './support/cli.ts';
 
@@ -38,6 +39,7 @@ test.each([
   [['start', '--port', ''], '--port:  is not a port'],
   [['start', '--domain', 'a_b'], '--domain: a_b is not the name of a host'],
   [['start', '--domain', '10.0.0.1'], '--domain: 10.0.0.1 is not the name of a host'],
+  [['start', '--signature-v2', 'no'], '--signature-v2: on or off'],
   [['start', '--host', ''], '--host: an empty address would be every address'],
   [['start', '--access-key', 'A'], '--access-key and --secret-key go together'],
 ])('wrong use is told in one line: %j', async (args, reason) => {
@@ -70,6 +72,34 @@ test.each([
   expect(said).toMatchObject({ code: 1, out: '' });
   expect(said.err).toContain(`there is no node in ${data}. Name its directory by --data`);
   await expect(stat(data)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a directory is made with those above it; a file in its place is named', async () => {
+  const parent = join(await temporaryDirectory(), 'a');
+  expect(await cli(['keys', 'add', '--data', join(parent, 'b')])).toMatchObject({ code: 0 });
+  expect((await stat(join(parent, 'b'))).mode & 0o777).toBe(0o700);
+  const file = join(parent, 'b', 'keys.json');
+  const said = await cli(['keys', 'add', '--data', file]);
+  expect(said).toMatchObject({ code: 1, err: `${file} is not a directory\n` });
+});
+
+// A directory that takes no other; where there is none, it is made and refused in another way.
+test('a directory that cannot be made is told', async () => {
+  expect(await cli(['keys', 'add', '--data', '/proc/x'])).toMatchObject({ code: 1, out: '' });
+});
+
+test('an address may have brackets, as in a URL', async () => {
+  const data = ['--data', await temporaryDirectory()];
+  const said = await cli(['start', '--host', '[192.0.2.1]', '--port', '0', ...data]);
+  expect(said).toMatchObject({ code: 1, out: '' });
+  expect(said.err).toContain('port 0 of 192.0.2.1 cannot be listened on');
+});
+
+test('connections leave descriptors for files', () => {
+  expect([120, 1024, 4096, 1e6, Infinity].map(connectionsFor)).toEqual([
+    64, 640, 3712, 10_000, 10_000,
+  ]);
+  expect(openFilesLimit()).toBeGreaterThan(100);
 });
 
 test('the version is that of the package', async () => {

@@ -9,6 +9,7 @@ import {
 } from '../../examples/storage-node/src/cli/key-file.ts';
 import { KeyRing } from '../../examples/storage-node/src/cli/key-ring.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { cli } from './support/cli.ts';
 
 function sortedIds(keys: readonly { readonly accessKeyId: string }[]): string[] {
   return keys.map(({ accessKeyId }) => accessKeyId).sort();
@@ -58,3 +59,27 @@ test('the lock is released when a change fails', async () => {
   await ring.addKey();
   expect(await readKeys(data)).toHaveLength(1);
 });
+
+test.each([
+  ['{ "a', 'it is not JSON'],
+  ['[{"accessKeyId": "ABC", "secretAccessKey": "the secret }]', 'it is not JSON'],
+  ['{}', 'it is not a list of keys'],
+  ['[{"accessKeyId": "ABC"}]', 'it is not a list of keys'],
+  [
+    '[{"accessKeyId": "ABC", "secretAccessKey": "short"}]',
+    'the secret of ABC must have at least 8',
+  ],
+  ['[{"accessKeyId": "A B", "secretAccessKey": "long enough"}]', 'accessKeyId must be 3 to 128'],
+])(
+  'a key file that a server could not use is named, without its secrets: %s',
+  async (text, why) => {
+    const data = await temporaryDirectory();
+    await writeFile(keyFilePath(data), text);
+    for (const args of [['keys'], ['start', '--port', '0', '--admin-port', '0']]) {
+      const said = await cli([...args, '--data', data]);
+      expect(said).toMatchObject({ code: 1, out: '' });
+      expect(said.err).toContain(`${keyFilePath(data)} cannot be used: ${why}`);
+      expect(said.err).not.toMatch(/ {4}at |the secret \}/);
+    }
+  },
+);

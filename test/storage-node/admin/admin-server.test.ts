@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { once } from 'node:events';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
@@ -108,4 +108,12 @@ test("refuses host names other than the loopback's, so that no other site can re
   expect(await ask('[::1]')).toBe(200);
   expect(await ask('attacker.example')).toBe(403);
   expect(await ask('127.0.0.1.attacker.example')).toBe(403);
+});
+
+test('a path that is no URL is not known', async () => {
+  const { url } = await open();
+  const asked = request(url, { path: '//' }).end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.resume();
+  expect(response.statusCode).toBe(404);
 });

@@ -156,3 +156,41 @@ test('a connection in its TLS handshake does not outlast the grace period of a s
   await server.close(0);
   await readAll(socket);
 });
+
+test('a stop closes connections without a request at once, and lets a request end', async () => {
+  const { world, url } = await open();
+  const silent = await connected(url);
+  const begun = await connected(url);
+  begun.write('GET /bucket/key HT');
+  const used = await connected(url);
+  used.write(requestText(url, GET));
+  await once(used, 'data');
+  const busy = await connected(url);
+  const [head = '', body = ''] = requestText(url, {
+    method: 'PUT',
+    target: '/bucket/key',
+    body: 'stored',
+  }).split('stored');
+  busy.write(`${head}stor`);
+  await expect.poll(() => world.server.stats.inFlight).toBe(1);
+  const stopped = world.server.close(30_000);
+  await Promise.all([silent, begun, used].map(readAll));
+  await expect.poll(() => world.server.stats.connections).toBe(1);
+  busy.write(`ed${body}`);
+  expect((await readAll(busy)).toString()).toMatch(/^HTTP\/1\.1 200 /);
+  await stopped;
+});
+
+test('a stop closes a connection in its TLS handshake at once', async () => {
+  const { server, url } = await openTls(3_600_000);
+  const socket = await connected(url);
+  await expect.poll(() => server.stats.connections).toBe(1);
+  await server.close(3_600_000);
+  await readAll(socket);
+});
+
+test('a connection stays open after a response for longer than proxies keep it', async () => {
+  const { url } = await open();
+  const answer = await send(url, { ...GET, headers: { connection: 'keep-alive' } });
+  expect(answer.headers['keep-alive']).toBe('timeout=75');
+});

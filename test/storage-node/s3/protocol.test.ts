@@ -118,6 +118,31 @@ test('a sub-resource that a method does not have is not taken for the plain oper
   expect(put.status).toBe(200);
 });
 
+test('a form is not implemented, whether or not its signature would be right', async () => {
+  const { world } = await open();
+  const body = new FormData();
+  body.set('key', 'a');
+  const answer = await fetch(`${world.url}/bucket`, { method: 'POST', body });
+  expect(answer.status).toBe(501);
+  expect(await answer.text()).toContain('<Code>NotImplemented</Code>');
+  await expect.poll(() => world.entries.at(-1)?.operation).toBe('PostObject');
+});
+
+test('a page of no parts, and a prefix that XML cannot have, are answered so that clients end', async () => {
+  const { ask } = await open();
+  const begun = await ask('POST', '/bucket/key?uploads=');
+  const uploadId = /<UploadId>(\w+)</.exec(begun.body)![1]!;
+  await ask('PUT', `/bucket/key?partNumber=1&uploadId=${uploadId}`, { body: 'x' });
+  const none = await ask('GET', `/bucket/key?max-parts=0&uploadId=${uploadId}`);
+  expect(none.body).toContain('<IsTruncated>false</IsTruncated>');
+  const prefixOf = async (query: string) =>
+    /<Prefix>(.*?)<\/Prefix>/s.exec((await ask('GET', `/bucket?${query}`)).body)?.[1];
+  expect(await prefixOf('encoding-type=url&prefix=a%01')).toBe('a%01');
+  expect(await prefixOf('encoding-type=url&prefix=%EF%BF%BF')).toBe('%EF%BF%BF');
+  // Clients do not decode it otherwise.
+  expect(await prefixOf('encoding-type=url&prefix=a%20%C3%A9%F0%9F%98%80')).toBe('a é😀');
+});
+
 test.each([
   [{ 'x-amz-server-side-encryption': 'AES256' }, 'NotImplemented'],
   [{ 'x-amz-object-lock-mode': 'COMPLIANCE' }, 'NotImplemented'],

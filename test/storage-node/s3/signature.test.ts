@@ -249,3 +249,21 @@ test.each([
   const head = requestHead('GET', PRESIGNED.replace(from, to), HOST);
   expect(() => authenticate(head, KEYS, NOW)).toThrow(expect.objectContaining({ code }));
 });
+
+test.each([
+  ['a header', '/', { ...HOST, authorization: `AWS ${ID}:AAAA` }],
+  ['a link', `/?AWSAccessKeyId=${ID}&Expires=1&Signature=AAAA`, HOST],
+])('version 2 in %s is refused where it is switched off', (_, target, headers) => {
+  const head = requestHead('GET', target, headers);
+  const isOff = expect.objectContaining({
+    code: 'InvalidRequest',
+    message: 'Signature version 2 is switched off. Please use AWS4-HMAC-SHA256.',
+  });
+  expect(() => authenticate(head, KEYS, NOW, false)).toThrow(isOff);
+  expect(() => authenticate(head, KEYS, NOW)).not.toThrow(isOff);
+});
+
+test('version 4 is accepted where version 2 is switched off', () => {
+  const head = requestHead('GET', '/test.txt', GET_HEADERS);
+  expect(authenticate(head, KEYS, NOW, false).accessKeyId).toBe(ID);
+});

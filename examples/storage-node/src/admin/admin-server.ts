@@ -27,6 +27,8 @@ export interface AdminServerOptions {
 const SAMPLE_MS = 1000;
 const HISTORY_SAMPLES = 300;
 
+const PATHS = 'known paths: /, /metrics, /health, /status.json\n';
+
 const SECURITY = {
   'content-security-policy':
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
@@ -87,7 +89,10 @@ export class AdminServer {
     if (!isLoopbackName(message.headers.host)) {
       return send(response, 403, 'text/plain', 'only under a loopback host name\n');
     }
-    const { pathname, searchParams } = new URL(message.url ?? '/', 'http://node');
+    const target = message.url ?? '/';
+    // Such as `//`.
+    if (!URL.canParse(target, 'http://node')) return send(response, 404, 'text/plain', PATHS);
+    const { pathname, searchParams } = new URL(target, 'http://node');
     const file = this.#options.page?.get(pathname);
     if (file !== undefined) return send(response, 200, file.contentType, file.bytes);
     if (pathname === '/health') {
@@ -106,7 +111,7 @@ export class AdminServer {
       const status = await this.#status(Number(searchParams.get('since') ?? 0));
       return send(response, 200, 'application/json', JSON.stringify(status));
     }
-    send(response, 404, 'text/plain', 'known paths: /, /metrics, /health, /status.json\n');
+    send(response, 404, 'text/plain', PATHS);
   }
 
   async #status(sinceMs: number): Promise<object> {

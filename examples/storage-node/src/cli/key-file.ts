@@ -3,6 +3,7 @@ import { chmod, open, readFile, rename } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nodeFileSystem } from 'lodestore/fs';
 import type { NodeKey } from '../control/node-commands.ts';
+import { AccessKeys } from '../s3/auth/access-keys.ts';
 
 export type StoredKey = NodeKey;
 
@@ -10,7 +11,28 @@ export function keyFilePath(directory: string): string {
   return `${directory}/keys.json`;
 }
 
-/** An empty list if there is no file. */
+/** The keys in the text of a key file. @throws Error for text that a server cannot use */
+function keysOf(text: string): StoredKey[] {
+  let keys: unknown;
+  try {
+    keys = JSON.parse(text);
+  } catch (error) {
+    // The rest of its message may have a secret of the file.
+    const [place = ''] = / at position \d+/.exec((error as Error).message) ?? [];
+    throw new Error(`it is not JSON${place}`, { cause: error });
+  }
+  const isList =
+    Array.isArray(keys) &&
+    keys.every((key: Partial<StoredKey> | null) => {
+      return typeof key?.accessKeyId === 'string' && typeof key.secretAccessKey === 'string';
+    });
+  if (!isList) throw new Error('it is not a list of keys');
+  const stored = keys as StoredKey[];
+  if (stored.length > 0) void new AccessKeys(stored);
+  return stored;
+}
+
+/** An empty list if there is no file. @throws Error that says what is wrong with the file */
 export async function readKeys(directory: string): Promise<StoredKey[]> {
   let text: string;
   try {
@@ -19,14 +41,12 @@ export async function readKeys(directory: string): Promise<StoredKey[]> {
     if ((error as { code?: unknown }).code === 'ENOENT') return [];
     throw error;
   }
-  const keys = JSON.parse(text) as unknown;
-  const isList =
-    Array.isArray(keys) &&
-    keys.every((key: Partial<StoredKey> | null) => {
-      return typeof key?.accessKeyId === 'string' && typeof key.secretAccessKey === 'string';
-    });
-  if (!isList) throw new Error(`${keyFilePath(directory)} is not a list of keys`);
-  return keys as StoredKey[];
+  try {
+    return keysOf(text);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new Error(`${keyFilePath(directory)} cannot be used: ${reason}`, { cause: error });
+  }
 }
 
 /** A change of the file takes milliseconds: who waits longer waits for a process that hangs. */

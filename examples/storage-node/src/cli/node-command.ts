@@ -1,5 +1,5 @@
 import { mkdir, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { LocalCommands } from '../control/local-commands.ts';
 import type { KeyCommands, NodeCommands } from '../control/node-commands.ts';
 import { NoAnswerError, RemoteCommands } from '../control/remote-commands.ts';
@@ -142,6 +142,22 @@ async function isDirectory(path: string): Promise<boolean> {
 
 export async function ensureData(data: string): Promise<string> {
   const directory = resolve(data);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   return directory;
+}
+
+/** As `recursive` of Node, which never ends in a directory such as /proc that takes no other. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (code === 'EEXIST') {
+      if (await isDirectory(path)) return;
+      throw new Error(`${path} is not a directory`, { cause: error });
+    }
+    if (code !== 'ENOENT' || (await isDirectory(dirname(path)))) throw error;
+    await makeDirectory(dirname(path));
+    await makeDirectory(path);
+  }
 }

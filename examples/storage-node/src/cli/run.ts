@@ -25,6 +25,7 @@ interface Flags extends PolicyFlags {
   readonly port?: string;
   readonly region?: string;
   readonly domain?: readonly string[];
+  readonly signatureV2?: string;
   readonly accessLog?: boolean;
   readonly rate?: string;
   readonly volumeBytes?: string;
@@ -80,8 +81,10 @@ function portOf(flag: string, text: string): number {
 
 function startOptionsOf(flags: Flags): StartOptions {
   const { data, host = '127.0.0.1', region = 'us-east-1', accessLog = false } = flags;
+  const { signatureV2 = 'on' } = flags;
   const { port = '9000', adminPort = '9001', accessKey, secretKey, tlsCert, tlsKey } = flags;
   if (host.trim() === '') throw usage('--host: an empty address would be every address');
+  if (signatureV2 !== 'on' && signatureV2 !== 'off') throw usage('--signature-v2: on or off');
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     throw usage('--access-key and --secret-key go together');
   }
@@ -91,11 +94,13 @@ function startOptionsOf(flags: Flags): StartOptions {
   return {
     data,
     isExisting: flags.existing === true,
-    host,
+    // As in a URL.
+    host: host.replace(/^\[(.*)\]$/, '$1'),
     port: portOf('--port', port),
     adminPort: portOf('--admin-port', adminPort),
     region,
     domains: domainsFor(flags),
+    takesV2: signatureV2 === 'on',
     accessLog,
     ...(accessKey !== undefined &&
       secretKey !== undefined && {
@@ -220,6 +225,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     )
     .option('--dead-ratio <share>', 'compact a volume when this share of it is dead (default: 0.5)')
     .option('--queue-bytes <bytes>', 'bodies in memory until they are written (default: 64M)')
+    .option('--signature-v2 <on|off>', 'signatures of old clients; off: refuse them', 'on')
     .option('--access-log', 'print a line of JSON for each request')
     .action(async (flags: Flags) => setCode(await start(startOptionsOf(flags), io)));
   add('status', 'objects, space, and each volume', (options) => status(options, io));

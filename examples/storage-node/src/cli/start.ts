@@ -3,6 +3,7 @@ import { ControlServer } from '../control/control-server.ts';
 import type { KeyCommands } from '../control/node-commands.ts';
 import { LocalCommands } from '../control/local-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
+import { DEFAULT_LIMITS } from '../s3/base/limits.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
 import type { AccessEntry } from '../s3/s3-stats.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
@@ -11,6 +12,7 @@ import { KeyRing } from './key-ring.ts';
 import { ensureData, existingNode } from './node-command.ts';
 import { LogLines } from './log-lines.ts';
 import { openToServe, recoveryText } from './open-to-serve.ts';
+import { connectionsFor, openFilesLimit } from './open-files.ts';
 import { readPageFiles } from './page-files.ts';
 import { forgetRunning, hasRunFile, writeRunFile } from './running-file.ts';
 import { readTls, type TlsPaths } from './tls-files.ts';
@@ -26,6 +28,8 @@ export interface StartOptions {
   readonly region: string;
   /** Names of hosts that may have a bucket in front. */
   readonly domains: readonly string[];
+  /** Whether signatures of version 2 are accepted. */
+  readonly takesV2: boolean;
   readonly accessLog: boolean;
   /** Used instead of the keys in the key file. */
   readonly key?: StoredKey;
@@ -94,6 +98,16 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
   }
 }
 
+/** Says so if it is fewer than by default. */
+function connectionsWithin(openFiles: number, io: CliIo): number {
+  const connections = connectionsFor(openFiles);
+  if (connections < DEFAULT_LIMITS.maxConnections) {
+    const cause = `the process may have ${openFiles} open files (ulimit -n)`;
+    io.err(`at most ${connections} S3 connections at once, because ${cause}\n`);
+  }
+  return connections;
+}
+
 function before(domains: readonly string[]): string {
   return domains.map((domain) => ` or before .${domain}`).join('');
 }
@@ -123,7 +137,7 @@ async function listening(
 }
 
 async function serverOptionsOf(
-  { accessLog, domains, key, region, tls }: StartOptions,
+  { accessLog, domains, key, region, takesV2, tls }: StartOptions,
   directory: string,
   io: CliIo,
   log: LogLines,
@@ -134,6 +148,8 @@ async function serverOptionsOf(
     keys,
     region,
     domains,
+    takesV2,
+    limits: { maxConnections: connectionsWithin(openFilesLimit(), io) },
     log: (entry) => {
       if (accessLog) io.out(`${JSON.stringify(entry)}\n`);
       if (entry.error !== 'InternalError') return;

@@ -81,6 +81,12 @@ export class Connections {
     else answer(socket, line);
   }
 
+  /** True if a request is under way, or a last status is being sent. */
+  isBusy(socket: Duplex): boolean {
+    const known = this.#known.get(socket);
+    return known !== undefined && (known.isEnding || known.unfinished.size > 0);
+  }
+
   #of(socket: Duplex): Connection {
     const known = this.#known.get(socket);
     if (known !== undefined) return known;

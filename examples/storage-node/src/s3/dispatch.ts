@@ -63,6 +63,15 @@ const NOT_ALLOWED = operation('MethodNotAllowed', () => {
   throw new ProtocolError('MethodNotAllowed');
 });
 
+const NO_FORMS = new ProtocolError('NotImplemented', 'Forms are not implemented');
+
+const FORM: S3Operation = {
+  name: 'PostObject',
+  run: () => {
+    throw NO_FORMS;
+  },
+};
+
 const NO_BUCKET = operation('MethodNotAllowed', () => {
   throw new ProtocolError('MethodNotAllowed', `The path has no bucket. ${BY_PATH}.`);
 });
@@ -103,9 +112,7 @@ const BUCKET_METHODS: Readonly<Record<string, Method>> = {
   },
   POST: {
     byKey: new Map([['delete', operation('DeleteObjects', deleteObjects)]]),
-    otherwise: operation('PostObject', () => {
-      throw new ProtocolError('NotImplemented', 'Forms are not implemented');
-    }),
+    otherwise: FORM,
   },
   DELETE: {
     byKey: DELETED_CONFIGURATIONS,
@@ -155,6 +162,12 @@ const OBJECT_METHODS: Readonly<Record<string, Method>> = {
   },
   OPTIONS: { byKey: new Map(), otherwise: NO_CORS },
 };
+
+/** A form has its signature in its body: without this, its sender would look for a wrong key. */
+function isForm({ method, key, headers }: S3Request): boolean {
+  const type = headers.get('content-type') ?? '';
+  return method === 'POST' && key === undefined && /^multipart\/form-data\b/i.test(type);
+}
 
 const LIST_BUCKETS = operation('ListBuckets', listBuckets);
 
@@ -260,6 +273,7 @@ function refusalOf(request: S3Request, { byKey }: Method): ProtocolError | undef
  * The operation of a request: by method, by the resource in its path, and by the keys of its query.
  */
 export function operationOf(request: S3Request): S3Operation {
+  if (isForm(request)) return { ...FORM, refusal: NO_FORMS };
   if (isByHost(request)) {
     return operation('InvalidRequest', () => {
       throw hostStyleRefusal('The path has no bucket, or no key, and the request needs one.');

@@ -10,6 +10,7 @@ import { causeText, protocolErrorOf } from './call/error-mapping.ts';
 import type { PaceKeeper } from './pace-keeper.ts';
 import { ClientGoneError, ProtocolError } from './base/protocol-error.ts';
 import { Reply } from './call/reply.ts';
+import { BodyMemory } from './payload/body-memory.ts';
 import { S3Call, type S3Settings } from './call/s3-call.ts';
 import { S3Request } from './call/s3-request.ts';
 import type { AccessEntry, S3Stats } from './s3-stats.ts';
@@ -49,10 +50,12 @@ interface Progress {
 export class RequestHandler {
   readonly #parts: HandlerParts;
   readonly #connections = new Connections();
+  readonly #memory: BodyMemory;
   #count = 0;
 
   constructor(parts: HandlerParts) {
     this.#parts = parts;
+    this.#memory = new BodyMemory(parts.settings.limits.maxBodyMemoryBytes);
   }
 
   /** Sends the response itself. Never throws. */
@@ -87,6 +90,11 @@ export class RequestHandler {
     this.#connections.fail(error, socket);
   }
 
+  /** False: no request of the connection is under way. */
+  isBusy(socket: Duplex): boolean {
+    return this.#connections.isBusy(socket);
+  }
+
   async #run(
     message: IncomingMessage,
     response: ServerResponse,
@@ -96,7 +104,8 @@ export class RequestHandler {
     const request = new S3Request(message, settings.limits, settings.domains);
     const operation = operationOf(request);
     progress.operation = operation.name;
-    const authenticated = authenticate(request, keys, settings.now());
+    if (operation.refusal !== undefined) throw operation.refusal;
+    const authenticated = authenticate(request, keys, settings.now(), settings.takesV2);
     progress.accessKeyId = authenticated.accessKeyId;
     request.joinHeadersOfQuery();
     if (settings.domains.length === 0) assertMeantByPath(request.header('host'), node);
@@ -105,7 +114,16 @@ export class RequestHandler {
       throw new ProtocolError('AccessDenied');
     }
     const { reply } = progress;
-    const call = new S3Call({ node, settings, request, reply, authenticated, message, response });
+    const call = new S3Call({
+      node,
+      settings,
+      memory: this.#memory,
+      request,
+      reply,
+      authenticated,
+      message,
+      response,
+    });
     progress.call = call;
     const transfer = {
       waitedMs: () => (call.reader?.waitedMs ?? 0) + reply.waitedMs,
@@ -120,6 +138,7 @@ export class RequestHandler {
       await operation.run(call);
     } finally {
       pace.remove(transfer);
+      call.release();
     }
   }
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ObjectNode } from '../object-node.ts';
 import { type AccessKey, AccessKeys } from './auth/access-keys.ts';
@@ -33,6 +33,8 @@ export interface S3ServerOptions {
    * `us-east-1`.
    */
   readonly region?: string;
+  /** Whether signatures of version 2 are accepted. Default true. */
+  readonly takesV2?: boolean;
   /**
    * Names of this node: with `s3.example.com`, the host name `photos.s3.example.com` addresses the
    * bucket `photos`. Default: none, and buckets are addressed by path.
@@ -60,8 +62,10 @@ export class S3Server {
   readonly #pace: PaceKeeper;
   readonly #keys: AccessKeys;
   readonly #timer: NodeJS.Timeout;
-  /** TCP connections, also those whose TLS handshake is not done. */
-  readonly #sockets = new Set<Duplex>();
+  readonly #handler: RequestHandler;
+  /** Open TCP connections. The value gets the requests: the same, or that of TLS over it. */
+  readonly #sockets = new Map<Socket, Socket>();
+  readonly #byPeer = new Map<string, Socket>();
 
   constructor(node: ObjectNode, options: S3ServerOptions) {
     this.limits = limitsOf(options.limits);
@@ -74,12 +78,13 @@ export class S3Server {
       limits: this.limits,
       scheme: this.#scheme,
       region: options.region ?? 'us-east-1',
+      takesV2: options.takesV2 ?? true,
       domains: domainsOf(options.domains),
       owner: ownerOf(options.keys),
       now: options.now ?? Date.now,
       monotonicMs: options.monotonicMs ?? (() => performance.now()),
     };
-    const handler = new RequestHandler({
+    this.#handler = new RequestHandler({
       node,
       keys,
       settings,
@@ -88,10 +93,11 @@ export class S3Server {
       idPrefix: randomBytes(4).toString('hex').toUpperCase(),
       ...(options.log !== undefined && { log: options.log }),
     });
-    const { maxHeaderBytes, headersTimeoutMs } = this.limits;
+    const { maxHeaderBytes, headersTimeoutMs, nextRequestTimeoutMs } = this.limits;
     const common = {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
+      keepAliveTimeout: nextRequestTimeoutMs,
       // A large body may take hours: its pace is checked instead.
       requestTimeout: 0,
       connectionsCheckingInterval: Math.min(PACE_CHECK_MS, headersTimeoutMs),
@@ -105,7 +111,7 @@ export class S3Server {
             cert: tls.certificate,
             key: tls.key,
           });
-    this.#configure(handler);
+    this.#configure(this.#handler);
     this.#timer = setInterval(() => this.#pace.check(), PACE_CHECK_MS).unref();
   }
 
@@ -124,13 +130,20 @@ export class S3Server {
     server.maxHeadersCount = 0;
     server.maxConnections = this.limits.maxConnections;
     server.setTimeout(this.limits.idleTimeoutMs);
-    server.on('connection', (socket: Duplex) => {
+    server.on('connection', (socket: Socket) => {
+      const peer = peerOf(socket);
       this.stats.connections++;
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, socket);
+      this.#byPeer.set(peer, socket);
       socket.once('close', () => {
         this.stats.connections--;
         this.#sockets.delete(socket);
+        if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer);
       });
+    });
+    server.on('secureConnection', (socket: Socket) => {
+      const below = this.#byPeer.get(peerOf(socket));
+      if (below !== undefined && this.#sockets.has(below)) this.#sockets.set(below, socket);
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
       handler.clientFailed(error, socket);
@@ -173,20 +186,31 @@ export class S3Server {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#server.closeIdleConnections();
+    this.#destroyIdle();
     // Kept-alive connections become idle one by one, as their requests end.
-    const idle = setInterval(() => this.#server.closeIdleConnections(), 50);
+    const idle = setInterval(() => this.#destroyIdle(), 50);
     const grace = setTimeout(() => this.#destroyConnections(), graceMs);
     await closed;
     clearInterval(idle);
     clearTimeout(grace);
   }
 
-  /** Node's own list has no connection whose TLS handshake is not done. */
+  /** Node's own list of idle connections has none that has not sent a request yet. */
+  #destroyIdle(): void {
+    for (const socket of this.#sockets.values()) {
+      if (!this.#handler.isBusy(socket)) socket.destroy();
+    }
+  }
+
   #destroyConnections(): void {
     this.#server.closeAllConnections();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
+}
+
+/** The same for a TCP connection and for TLS over it. */
+function peerOf({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
 }
 
 /** An id of 64 hexadecimal digits, as in S3. It reveals nothing of the keys. */

@@ -11,9 +11,15 @@ const NO_NAMES: ReadonlySet<string> = new Set();
  * Identifies the sender of a request. The signature is verified in constant time, over the received
  * bytes. A request must have exactly one kind of signature.
  *
- * @throws ProtocolError AccessDenied for no signature, and the S3 error for a wrong one.
+ * @throws ProtocolError AccessDenied for no signature, InvalidRequest for version 2 without
+ *   `takesV2`, and the S3 error for a wrong one.
  */
-export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number): Authenticated {
+export function authenticate(
+  head: RequestHead,
+  keys: AccessKeys,
+  nowMs: number,
+  takesV2 = true,
+): Authenticated {
   const authorization = head.headers.get('authorization');
   const names = head.query.length === 0 ? NO_NAMES : new Set(head.query.map(([name]) => name));
   const isV4 = names.has('X-Amz-Algorithm') || names.has('X-Amz-Signature');
@@ -22,6 +28,10 @@ export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number)
   if (kinds === 0) throw new ProtocolError('AccessDenied');
   if (kinds > 1) {
     throw new ProtocolError('InvalidArgument', 'Only one auth mechanism allowed');
+  }
+  if (!takesV2 && (isV2 || authorization?.startsWith('AWS ') === true)) {
+    const text = `Signature version 2 is switched off. Please use ${ALGORITHM_V4}.`;
+    throw new ProtocolError('InvalidRequest', text);
   }
   if (isV4) return verifyPresignedV4(head, keys, nowMs);
   if (isV2) return verifyPresignedV2(head, keys, nowMs);

@@ -14,11 +14,18 @@ export interface S3Limits {
   readonly maxDeletes: number;
   /** Of every part except the last. */
   readonly minPartBytes: number;
+  /** Of bodies that are being received, over all connections. */
+  readonly maxBodyMemoryBytes: number;
   readonly maxConnections: number;
   /** From the first byte of a request to the end of its headers; also of a TLS handshake. */
   readonly headersTimeoutMs: number;
-  /** A connection without a byte in either direction for this long is closed. */
+  /** A connection without a byte in either direction for this long within a request is closed. */
   readonly idleTimeoutMs: number;
+  /**
+   * From a response to the next request of the connection. Longer than proxies keep connections to
+   * a server: one that sends a request into a connection that is being closed answers 502.
+   */
+  readonly nextRequestTimeoutMs: number;
   /**
    * An answer that takes longer is begun, with white space so often until it is ready: a copy of
    * gigabytes would outlast the patience of clients and proxies.
@@ -41,9 +48,11 @@ export const DEFAULT_LIMITS: S3Limits = {
   maxKeyBytes: 1024,
   maxDeletes: 1000,
   minPartBytes: 5 * 2 ** 20,
+  maxBodyMemoryBytes: 128 * 2 ** 20,
   maxConnections: 10_000,
   headersTimeoutMs: 30_000,
   idleTimeoutMs: 120_000,
+  nextRequestTimeoutMs: 75_000,
   keepAliveMs: 10_000,
   minBytesPerSecond: 1024,
   slowAllowanceMs: 60_000,

@@ -3,10 +3,11 @@ import { JoinedPieces } from '../../joined-pieces.ts';
 import type { ObjectNode } from '../../object-node.ts';
 import type { Authenticated } from '../auth/signature-v4.ts';
 import type { S3Limits } from '../base/limits.ts';
+import { type BodyMemory, BodyShare } from '../payload/body-memory.ts';
 import { BodyReader } from '../payload/body-reader.ts';
 import type { ChecksumAlgorithm } from '../payload/checksums.ts';
 import { type PayloadPlan, planPayload } from '../payload/payload-plan.ts';
-import { RequestBody } from '../payload/request-body.ts';
+import { memoryOf, RequestBody } from '../payload/request-body.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { Reply } from './reply.ts';
 import type { S3Request } from './s3-request.ts';
@@ -15,6 +16,8 @@ export interface S3Settings {
   readonly limits: S3Limits;
   readonly scheme: 'http' | 'https';
   readonly region: string;
+  /** Whether signatures of version 2 are accepted. */
+  readonly takesV2: boolean;
   /** Names of hosts that may have a bucket in front; without any, buckets are in the path. */
   readonly domains: readonly string[];
   readonly owner: { readonly id: string; readonly displayName: string };
@@ -27,6 +30,7 @@ export interface S3Settings {
 export interface S3CallParts {
   readonly node: ObjectNode;
   readonly settings: S3Settings;
+  readonly memory: BodyMemory;
   readonly request: S3Request;
   readonly reply: Reply;
   readonly authenticated: Authenticated;
@@ -41,6 +45,7 @@ export class S3Call {
   readonly request: S3Request;
   readonly reply: Reply;
   readonly #parts: S3CallParts;
+  readonly #share: BodyShare;
   /** Set once the body is being read. */
   reader: BodyReader | undefined;
   /** For the log: an error of the node for one of the objects, in a response with status 200. */
@@ -52,6 +57,7 @@ export class S3Call {
     this.request = parts.request;
     this.reply = parts.reply;
     this.#parts = parts;
+    this.#share = new BodyShare(parts.memory);
   }
 
   get bucket(): string {
@@ -70,6 +76,8 @@ export class S3Call {
   /**
    * Called once. A client that waits for `100 Continue` gets it with the first read, so that the
    * node can refuse a large body before it is sent.
+   *
+   * @throws ProtocolError SlowDown if other bodies take all of the memory
    */
   body(
     plan: PayloadPlan,
@@ -81,7 +89,8 @@ export class S3Call {
     const request = (): void => {
       if (isAwaited) response.writeContinue();
     };
-    const reader = new BodyReader(message, this.settings.monotonicMs, request);
+    this.#share.take(memoryOf(plan));
+    const reader = new BodyReader(message, this.settings.monotonicMs, request, this.#share);
     const body = new RequestBody(reader, plan, maxBytes, further);
     this.reader = reader;
     return body;
@@ -94,11 +103,18 @@ export class S3Call {
       ? planPayload(withoutChecksums(this.request.headers), this.#parts.authenticated)
       : this.payload();
     if ((plan.contentBytes ?? 0) > maxXmlBytes) throw new ProtocolError('MaxMessageLengthExceeded');
+    // Of the whole text, besides the pieces that it is joined from.
+    this.#share.take(plan.wireBytes ?? maxXmlBytes);
     const body = this.body(plan, [], maxXmlBytes);
     const pieces = new JoinedPieces();
     for await (const piece of await body.content()) pieces.push(piece);
     await body.verify();
     return Buffer.concat(pieces.take());
+  }
+
+  /** Gives back the memory of the body. */
+  release(): void {
+    this.#share.close();
   }
 
   /** Work that may take minutes: the answer, which is XML, is begun meanwhile. */
@@ -133,4 +149,6 @@ function withoutChecksums(headers: ReadonlyMap<string, string>): ReadonlyMap<str
 export interface S3Operation {
   readonly name: string;
   readonly run: (call: S3Call) => Promise<void> | void;
+  /** Its answer, also to a request without a signature. */
+  readonly refusal?: ProtocolError;
 }

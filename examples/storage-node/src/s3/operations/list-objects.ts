@@ -42,6 +42,11 @@ export function prefixesXml(prefixes: readonly string[], encode: (text: string) 
     .join('');
 }
 
+/** XML 1.0 has no characters for others, and no parser takes references to them. */
+function isXmlText(text: string): boolean {
+  return /^[\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]*$/u.test(text);
+}
+
 /** The common first elements of all object listings. */
 function listHead(
   call: S3Call,
@@ -72,7 +77,7 @@ export async function listObjectsV1(call: S3Call): Promise<void> {
   call.reply.xml(
     'ListBucketResult',
     // Clients of the first version expect the prefix unencoded.
-    listHead(call, limit, list, (text) => text) +
+    listHead(call, limit, list, (text) => (isXmlText(text) ? text : encode(text))) +
       textElement('Marker', encode(marker ?? '')) +
       optionalElement('NextMarker', next) +
       list.objects.map((one) => element('Contents', objectXml(one, encode, owner))).join('') +

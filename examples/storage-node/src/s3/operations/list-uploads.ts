@@ -106,7 +106,8 @@ export async function listParts(call: S3Call): Promise<void> {
       textElement('PartNumberMarker', marker) +
       optionalElement('NextPartNumberMarker', shown.at(-1)?.number) +
       textElement('MaxParts', limit) +
-      textElement('IsTruncated', shown.length < behind.length) +
+      // Nothing follows a page of 0: it has no last part to go on from.
+      textElement('IsTruncated', limit > 0 && shown.length < behind.length) +
       shown.map(partXml).join(''),
   );
 }

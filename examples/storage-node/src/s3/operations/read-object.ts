@@ -90,15 +90,46 @@ function select(call: S3Call, details: ObjectDetails): Selection {
 
 /** What a GET sends, as far as it is known before the metadata of the object is read. */
 function wantedOf(call: S3Call, object: ObjectInfo): ByteRange | undefined {
-  if (judgeRead(call.request, object) === 'not-modified') return NO_BYTES;
-  // A part is found by the metadata.
-  return call.request.queryValue('partNumber') === undefined ? rangeOf(call, object) : undefined;
+  return judgeRead(call.request, object) === 'not-modified' ? NO_BYTES : rangeOf(call, object);
+}
+
+/** All places of an object up to this size are found faster than the object is opened again. */
+const FEW_PLACES_BYTES = 8 * 2 ** 20;
+
+/**
+ * Opens an object for one of its parts. Their lengths are in its metadata: a long object is opened
+ * for these, then for the bytes of the part. If it was replaced meanwhile, all of it is wanted.
+ */
+async function openPart(call: S3Call): Promise<ObjectReader> {
+  let isShort = false;
+  const first = await openObject(call, ({ sizeBytes }) => {
+    isShort = sizeBytes <= FEW_PLACES_BYTES;
+    return isShort ? undefined : NO_BYTES;
+  });
+  if (isShort) return first;
+  const { details } = first;
+  let range: ByteRange | undefined;
+  try {
+    range =
+      judgeRead(call.request, details) === 'not-modified' ? NO_BYTES : select(call, details).range;
+  } finally {
+    first.close();
+  }
+  return openObject(call, ({ etag, modifiedMs, sizeBytes }) => {
+    const isSame =
+      etag === details.etag && modifiedMs === details.modifiedMs && sizeBytes === details.sizeBytes;
+    return isSame ? range : undefined;
+  });
+}
+
+function openToRead(call: S3Call, withBody: boolean): Promise<ObjectReader> {
+  if (!withBody) return openObject(call);
+  if (call.request.queryValue('partNumber') !== undefined) return openPart(call);
+  return openObject(call, (object) => wantedOf(call, object));
 }
 
 async function read(call: S3Call, withBody: boolean): Promise<void> {
-  const wanted = (object: ObjectInfo): ByteRange | undefined =>
-    withBody ? wantedOf(call, object) : NO_BYTES;
-  const reader = await openObject(call, wanted);
+  const reader = await openToRead(call, withBody);
   try {
     const { details } = reader;
     if (judgeRead(call.request, details) === 'not-modified') {

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { JoinedPieces } from '../../joined-pieces.ts';
 import { ClientGoneError } from '../base/protocol-error.ts';
+import type { BodyShare } from './body-memory.ts';
 
 /** Bytes buffered in a reader before the socket is paused. */
 const MAX_WAITING_BYTES = 256 * 1024;
@@ -16,6 +17,7 @@ export type BodySource = Readable & { readonly complete: boolean };
 export class BodyReader {
   readonly #source: BodySource;
   readonly #now: () => number;
+  readonly #share: BodyShare | undefined;
   #request: (() => void) | undefined;
   #waiting = new JoinedPieces();
   #waitingBytes = 0;
@@ -26,11 +28,15 @@ export class BodyReader {
   #waitsSinceMs: number | undefined;
   receivedBytes = 0;
 
-  /** `request` is called once, before the first read: then the client may send. */
-  constructor(source: BodySource, now: () => number, request?: () => void) {
+  /**
+   * `request` is called once, before the first read: then the client may send. What waits counts in
+   * `share`.
+   */
+  constructor(source: BodySource, now: () => number, request?: () => void, share?: BodyShare) {
     this.#source = source;
     this.#now = now;
     this.#request = request;
+    this.#share = share;
     source.on('data', (bytes: Uint8Array) => this.#take(bytes));
     source.once('end', () => this.#settle());
     source.once('error', () => this.fail(new ClientGoneError()));
@@ -54,6 +60,7 @@ export class BodyReader {
       const bytes = this.#waiting.shift();
       if (bytes !== undefined) {
         this.#waitingBytes -= bytes.length;
+        this.#share?.hold(-bytes.length);
         if (this.#waitingBytes === 0 && this.#source.isPaused()) this.#source.resume();
         return bytes;
       }
@@ -78,6 +85,7 @@ export class BodyReader {
     this.#failure = error;
     this.#request = undefined;
     this.#waiting = new JoinedPieces();
+    this.#share?.hold(-this.#waitingBytes);
     this.#waitingBytes = 0;
     this.#source.resume();
     this.#wake?.();
@@ -88,7 +96,9 @@ export class BodyReader {
     if (this.#failure !== undefined) return;
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
-    if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#source.pause();
+    this.#share?.hold(bytes.length);
+    const isFull = this.#share?.isMemoryFull === true;
+    if (isFull || this.#waitingBytes >= MAX_WAITING_BYTES) this.#source.pause();
     this.#wake?.();
   }
 

@@ -9,6 +9,13 @@ import { turnPace } from './turn-pace.ts';
 
 /** A body up to this size is buffered, because streaming it costs more than it saves. */
 const GATHERED_BYTES = 128 * 1024;
+/** Of a longer body that is being read: a piece from the socket. What waits counts besides. */
+const PIECE_BYTES = 64 * 1024;
+
+/** The memory that a body takes while it is read, whatever its client does. */
+export function memoryOf({ wireBytes = Infinity }: PayloadPlan): number {
+  return wireBytes > GATHERED_BYTES ? PIECE_BYTES : wireBytes;
+}
 
 /** A body after it was read; everything that the client declared about it has been verified. */
 export interface VerifiedBody extends BodyDigests {
