@@ -8,7 +8,8 @@
  * bucket with a quota its newest objects.
  *
  * As root, the disk is a tmpfs of `--disk-bytes`, so that it really becomes full; where it cannot
- * be mounted, or with 0, it is a directory. `--pause-ms` between two steps of a client reduces the load.
+ * be mounted, or with 0, it is a directory. `--pause-ms` between two steps of a client reduces the
+ * load.
  */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
