@@ -186,7 +186,8 @@ test('no hole is made in an object that was opened and deleted while its volume 
   await filled.delete('b', 'n5');
   await filled.settled();
   await filled.close();
-  // A body in extents is not read by `open`. As if the disk were nearly full: dead bodies are freed in place.
+  // A body in extents is not read by `open`. As if the disk were nearly full: dead bodies are freed
+  // in place.
   const short = { ...SMALL, reserveBytes: 2 ** 50, compactDeadRatio: 1 };
   const node = await StorageNode.open('/node', short, { ...MACHINE, files });
   onTestFinished(() => node.close());

@@ -48,8 +48,8 @@ export class HolePuncher {
   }
 
   /**
-   * Frees all that no reader needs. Leaves the volume as it is if somebody needs all of it for long,
-   * or if it cannot be read.
+   * Frees all that no reader needs. Leaves the volume as it is if somebody needs all of it for
+   * long, or if it cannot be read.
    */
   async punch(volume: Volume): Promise<void> {
     // Waits here, too: it need not be walked if the holes could not be made.
