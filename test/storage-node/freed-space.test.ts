@@ -22,10 +22,10 @@ async function openOn(
   return node;
 }
 
-async function rounds(node: StorageNode, count: number): Promise<void> {
+async function rounds(node: StorageNode, count: number, isUnread = true): Promise<void> {
   for (let i = 0; i < count; i++) {
     await node.compact();
-    await node.settled();
+    if (isUnread) await node.settled();
   }
 }
 
@@ -137,6 +137,31 @@ test('a mark moves with its volume while an older one may have what it is about'
   expect((await node.figures()).compaction.retiredVolumes).toBeGreaterThan(0);
   await node.close();
   expect(await namesOf(await rebuilt(files), 'b')).toEqual(kept.slice(1));
+});
+
+test('marks that a volume which is still read needs are not copied again and again', async () => {
+  const node = await openOn(new CrashFs());
+  await node.createBucket('b', { mode: 'keep', ttlMs: 1e12 });
+  const names = Array.from({ length: 20 }, (_, i) => `n${i}`);
+  for (const name of names) await put(node, 'b', name, bytesOf(60_000));
+  const reader = (await node.open('b', 'n0'))!;
+  for (const name of names) await node.delete('b', name);
+  for (let i = 0; i < 1_500; i += 100) {
+    const long = Array.from({ length: 100 }, (_, k) => `${i + k}-`.padEnd(1_000, 'x'));
+    await Promise.all(long.map((name) => put(node, 'b', name, bytesOf(1))));
+    await Promise.all(long.map((name) => node.delete('b', name)));
+  }
+  await node.settled();
+  await rounds(node, 4, false);
+  const copies = async (): Promise<number> => (await node.figures()).compaction.rescuedRecords;
+  const first = await copies();
+  expect(first).toBeLessThan(4_000);
+  await rounds(node, 4, false);
+  expect(await copies()).toBe(first);
+  for await (const piece of reader.body()) expect(piece.length).toBeGreaterThan(0);
+  await rounds(node, 4);
+  const marks = (await node.figures()).volumes.reduce((sum, { markBytes }) => sum + markBytes, 0);
+  expect(marks).toBeLessThan(MIB);
 });
 
 test('a volume that is too short is removed once nothing in it is live', async () => {

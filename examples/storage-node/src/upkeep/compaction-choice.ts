@@ -82,7 +82,7 @@ export class CompactionChoice {
   #groups(): Volume[][] {
     const groups = new Map<number, Volume[]>();
     for (const volume of this.#options.parts.volumes) {
-      if (volume.kind === 'index' || volume.state === 'retired') continue;
+      if (volume.kind === 'index') continue;
       // Numbers of buckets begin at 1.
       const group = groups.get(volume.bucketId);
       if (group === undefined) groups.set(volume.bucketId, [volume]);
@@ -99,8 +99,9 @@ export class CompactionChoice {
     let liveBytes = 0;
     let markBytes = 0;
     for (const [i, volume] of group.entries()) {
-      // It stays, and so do all marks behind it.
-      if (volume.damage !== undefined && volume.liveBytes > 0) break;
+      // It stays, or it is still read: so do all marks behind it.
+      const isLost = volume.damage !== undefined && volume.liveBytes > 0;
+      if (isLost || volume.state === 'retired') break;
       liveBytes += volume.liveBytes;
       markBytes += volume.markBytes;
       const isWorth = markBytes >= this.#thresholdOf(volume) * (liveBytes + markBytes);
@@ -141,13 +142,17 @@ export class CompactionChoice {
     };
   }
 
-  /** Volumes that are worth compacting, those with the largest gain first, except for `passed`. */
-  #worthy(passed: ReadonlySet<Volume>): Volume[] {
+  /**
+   * Volumes that are worth compacting, those with the largest gain first, except for `passed` and
+   * those from `endNumber` on.
+   */
+  #worthy(passed: ReadonlySet<Volume>, endNumber = Infinity): Volume[] {
     const groups = this.#groups();
     const oldest = new Set(groups.map((group) => group[0]!));
     const isWanted = (volume: Volume): boolean => {
       const isLost = volume.damage !== undefined && volume.liveBytes > 0;
-      return !passed.has(volume) && !isLost && this.#isQuiet(volume);
+      const isOffered = volume.number < endNumber && !passed.has(volume);
+      return isOffered && !isLost && this.#isQuiet(volume);
     };
     const alone = [...this.#options.parts.volumes]
       .filter(isWanted)
@@ -164,8 +169,8 @@ export class CompactionChoice {
   }
 
   /** The volume with the largest gain, if one is worth it and its copies fit on the disk. */
-  next(passed: ReadonlySet<Volume>): Volume | undefined {
-    return this.#worthy(passed).find((volume) => this.#fits(volume));
+  next(passed: ReadonlySet<Volume>, endNumber?: number): Volume | undefined {
+    return this.#worthy(passed, endNumber).find((volume) => this.#fits(volume));
   }
 
   /** Volumes that are worth compacting, and whose copies do not fit on the disk. */

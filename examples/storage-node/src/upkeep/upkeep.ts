@@ -151,17 +151,20 @@ export class Upkeep {
 
   /** A backlog takes hours: evictions and the reserve do not wait for its end. */
   async #compactAll(round: Round): Promise<void> {
-    const { space } = this.#options;
+    const { parts, space } = this.#options;
     const passed = new Set<Volume>();
+    // Copies that are made now wait for the next round, so that this one ends.
+    const endNumber = parts.volumes.nextNumber;
     for (;;) {
-      const volume = this.choice.next(passed);
+      const volume = this.choice.next(passed, endNumber);
       if (volume === undefined || this.#isStopped) break;
       passed.add(volume);
       await round.counted(async () => {
         if (await this.compactor.compact(volume)) this.#retire(volume);
         return 1;
       });
-      await round.step(() => space.look());
+      // Marks are needed until the volume is removed.
+      await round.step(() => this.#measureDropped());
       await round.counted(() => this.#evictDue());
       await round.step(() => space.refill());
     }
