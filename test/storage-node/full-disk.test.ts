@@ -187,7 +187,7 @@ test('where parts of files cannot be freed, the node says so once, and compacts 
   for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
   // Copies fit now, or volumes are empty.
   await remove([...bodies.keys()].slice(1));
-  bodies.set('new', bytesOf(1_000_000));
+  bodies.set('new', bytesOf(450_000));
   await put(node, 'b', 'new', bodies.get('new')!);
   for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
   expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
