@@ -51,6 +51,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (mayHold && BigInt(other.number) < 0n) return true;',
     test: 'test/storage-node/freed-space.test.ts',
   },
+  'on a full disk no volume is compacted, however little is needed of it': {
+    file: 'examples/storage-node/src/upkeep/compaction-choice.ts',
+    find: 'return bytes <= Math.min(SHORT_BYTES, roomBytes / 8, deadBytes);',
+    replace: 'return false;',
+    test: 'test/storage-node/compaction-choice.test.ts',
+  },
   'old volumes of live objects keep all later marks': {
     file: 'examples/storage-node/src/upkeep/compaction-choice.ts',
     find: 'if (markBytes >= least && isWorth)',

@@ -27,7 +27,7 @@ function volumeOf(number: number, kind: VolumeKind, markBytes: number): Volume {
 }
 
 /** A choice among these volumes. `walks` counts how often it went through all of them. */
-function choiceOf(volumes: readonly Volume[]) {
+function choiceOf(volumes: readonly Volume[], roomBytes = 2 ** 40) {
   const counts = { walks: 0 };
   const all = {
     [Symbol.iterator]: () => {
@@ -37,7 +37,7 @@ function choiceOf(volumes: readonly Volume[]) {
   };
   const options = {
     parts: { volumes: all, writers: { isWritten: () => false } },
-    space: { roomBytes: 2 ** 40, reserveBytes: 2 ** 20, isScarce: false },
+    space: { roomBytes, reserveBytes: 2 ** 20, isScarce: roomBytes < 2 ** 20 },
     deadRatio: 0.5,
   };
   return { counts, choice: new CompactionChoice(options as unknown as CompactionChoiceOptions) };
@@ -59,4 +59,27 @@ test('the choice of a volume goes through all volumes a few times, however many 
   const { counts, choice } = choiceOf(volumes);
   expect(choice.next(NONE)).toBeUndefined();
   expect(counts.walks).toBeLessThan(5);
+});
+
+test('on a full disk, volumes with short copies are chosen: they may use the reserve', () => {
+  const MIB = 2 ** 20;
+  const dead = (neededBytes: number): Volume =>
+    new Volume({
+      number: neededBytes,
+      kind: 'data',
+      bucketId: 0,
+      createdMs: 0,
+      state: 'sealed',
+      liveBytes: neededBytes / 2,
+      markBytes: neededBytes / 2,
+      endBytes: HEADER_BYTES + 8 * MIB,
+      newestMs: 0,
+    });
+  const [short, long] = [dead(4_096), dead(2 * MIB)];
+  // The room that copies leave for all else is 4 MiB.
+  expect(choiceOf([long, short], 5 * MIB).choice.next(NONE)).toBe(short);
+  expect(choiceOf([long, short], MIB / 2).choice.next(NONE)).toBe(short);
+  expect(choiceOf([long, short], 4_096).choice.next(NONE)).toBeUndefined();
+  expect(choiceOf([long], 5 * MIB).choice.next(NONE)).toBeUndefined();
+  expect(choiceOf([long], 7 * MIB).choice.next(NONE)).toBe(long);
 });

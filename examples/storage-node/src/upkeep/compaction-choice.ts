@@ -5,6 +5,8 @@ import type { Volume } from '../volumes/volume.ts';
 
 /** Bytes left free beside copies, for the metadata and concurrent writes. */
 const ROOM_BYTES = 4 * 2 ** 20;
+/** Copies of so many bytes do not need that room. */
+const SHORT_BYTES = 128 * 1024;
 /**
  * Below this multiple of the reserve in free space, volumes with fewer dead bytes are compacted,
  * too.
@@ -164,8 +166,12 @@ export class CompactionChoice {
     return [...new Set([...alone, ...together])];
   }
 
-  #fits({ liveBytes, markBytes }: Volume): boolean {
-    return liveBytes + markBytes <= this.#options.space.roomBytes - ROOM_BYTES;
+  /** Short copies may use the reserve: the volume gives back more than they take. */
+  #fits({ liveBytes, markBytes, deadBytes }: Volume): boolean {
+    const { roomBytes } = this.#options.space;
+    const bytes = liveBytes + markBytes;
+    if (bytes <= roomBytes - ROOM_BYTES) return true;
+    return bytes <= Math.min(SHORT_BYTES, roomBytes / 8, deadBytes);
   }
 
   /** The volume with the largest gain, if one is worth it and its copies fit on the disk. */
