@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rename } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
 import { programPath } from '../support/program.ts';
@@ -26,7 +27,15 @@ async function stoppedRebuild(directory: string): Promise<ChildProcess> {
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   await once(child.stdout, 'data');
+  // It stops itself after that: a SIGCONT that comes first would have no effect.
+  while (!(await isStopped(child.pid!))) await setTimeout(10);
   return child;
+}
+
+/** True where there is no `/proc`, too. */
+async function isStopped(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
+  return stat === undefined || stat.slice(stat.lastIndexOf(')')).startsWith(') T');
 }
 
 async function rebuildsIn(directory: string): Promise<string[]> {
