@@ -113,7 +113,14 @@ export function makeWriter(opened: OpenedStore, lock: DirectoryLock, host: Write
   );
   const claims = new Claims({ lock, storeId, health });
   const notes = keepNotes(opened, lock, startTimer, () => logs.acknowledged);
-  const watch = new FilesWatch({ fs: directory, fence, startTimer, files: () => files.kept });
+  // Reads may have made a merge due, without a commit after them.
+  const startLook: StartTimer = (delayMs, ring) =>
+    startTimer(delayMs, () => {
+      merges.consider();
+      ring();
+    });
+  const kept = () => files.kept;
+  const watch = new FilesWatch({ fs: directory, fence, startTimer: startLook, files: kept });
   const queue: BatchQueue = new BatchQueue(options, pacingOf(environment), () => committer.wake());
   const onSynced = (): void => {
     feeds.ring();

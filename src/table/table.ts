@@ -164,6 +164,14 @@ export class Table implements Records {
     return { freedBytes, leftBytes };
   }
 
+  /**
+   * Deletes that reads passed over since the last merge, see {@link PassedDeletes}. 0 if there is
+   * no delete. Reads of views that are older than the live delta do not count: no merge helps them.
+   */
+  get passedDeletes(): number {
+    return this.deadBytes > 0 ? this.#live.passed.count : 0;
+  }
+
   /** Throws TypeError or RangeError if `key` is not a u64. The data is a copy. */
   get(key: bigint | number): TableRecord | undefined {
     splitU64(key, 'key');
@@ -341,6 +349,7 @@ export class Table implements Records {
     this.#older = new OlderLayers([], base);
     this.#snapshot = this.#merge.finish();
     this.#merge = undefined;
+    this.#live.passed.reset();
     if (this.#knownContent === undefined) this.#knowContent(contentHash);
   }
 

@@ -116,7 +116,7 @@ export class View implements Records, ContentMoment {
 
   /** Starts an iteration over a range. Keys are returned as those of `keys`. */
   walk(range: KeyRange, keys?: KeyPrefix): RecordWalk {
-    return new RecordWalk(range, (seek) => this.#cursors(seek), keys);
+    return new RecordWalk(range, (seek) => this.#cursors(seek), keys, this.live.passed);
   }
 
   /** Starts a search for records with a value in `range` and a key in `keys`. */

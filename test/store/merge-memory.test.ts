@@ -150,3 +150,57 @@ test('while merges fail, dead rows delay writes, then refuse them, until a merge
     vi.useRealTimers();
   }
 });
+
+/** Fills a store with records and deletes the first 20,000 of them, without a merge. */
+async function storeOfDeletes(): Promise<MetadataStore> {
+  const store = await openOn(new CrashFs({ trace: false }), '/s', {});
+  const batch = new WriteBatch();
+  for (let key = 0; key <= 20_000; key++) batch.put(key, 1);
+  await store.insertBatch(batch);
+  await store.merge();
+  await store.deleteRange({ lt: 20_000 });
+  expect(store.stats().merges).toMatchObject({ state: 'idle', completed: 1 });
+  return store;
+}
+
+/** Reads of which each passes over 16,384 of the deletes or more: more than 1,000,000 together. */
+function readPastDeletes(records: Pick<MetadataStore, 'firstKey' | 'lastKey'>): void {
+  for (let i = 0; i < 62; i++) expect(records.firstKey()).toBe(20_000n);
+}
+
+test('reads that pass over many deletes make a merge due, without a commit', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const store = await storeOfDeletes();
+    for (let i = 0; i < 50; i++) expect(store.lastKey({ lte: 20_000 })).toBe(20_000n);
+    for (let i = 0; i < 61; i++) expect(store.firstKey()).toBe(20_000n);
+    // Short passes lose no time.
+    for (let i = 0; i < 200; i++) expect(store.firstKey({ gte: 10_000 })).toBe(20_000n);
+    vi.advanceTimersByTime(5_000);
+    expect(store.stats().merges.state).toBe('idle');
+    expect(store.firstKey()).toBe(20_000n);
+    vi.advanceTimersByTime(5_000);
+    expect(store.stats().merges.state).toBe('running');
+    await idle(store);
+    expect(store.stats().merges.completed).toBe(2);
+    await store.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('a commit after such reads makes the merge, once, and reads of a snapshot make none', async () => {
+  const store = await storeOfDeletes();
+  const snapshot = store.snapshot();
+  readPastDeletes(store);
+  await store.put(30_000, 1);
+  await idle(store);
+  expect(store.stats().merges.completed).toBe(2);
+  readPastDeletes(snapshot);
+  await store.put(30_001, 1);
+  await store.put(30_002, 1);
+  await idle(store);
+  expect(store.stats().merges.completed).toBe(2);
+  snapshot.release();
+  await store.close();
+});

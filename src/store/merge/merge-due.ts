@@ -17,6 +17,12 @@ const SCARCE_MERGE_BYTES: number = 64 * 1024;
  * compressible data take about that much more memory than log space.
  */
 const MEMORY_PER_MERGE_BYTE = 4;
+/**
+ * A merge is due if reads have passed over more deletes than this, and over one for so many bytes
+ * of snapshot and logs: by then reads have lost about the time that the merge takes.
+ */
+const LEAST_PASSED_DELETES = 1_000_000;
+const BYTES_PER_PASSED_DELETE = 16;
 /** Writes slow down when dead rows take this multiple of the bytes that make a merge due. */
 const MEMORY_LIMIT_FACTOR = 4;
 /** A group from a shared log has at most 64 MiB of rows. */
@@ -48,7 +54,7 @@ export interface Backlog {
 /**
  * Decides when a merge is worth its cost, and how far writes may run ahead of it. A merge copies
  * live data, so it is due when it replaces at least as much: of log bytes, or of memory in dead
- * rows and shadowed records.
+ * rows and shadowed records. It is also due when reads have lost as much time at deletes.
  */
 export class MergeDue {
   readonly #parts: MergeDueParts;
@@ -67,8 +73,16 @@ export class MergeDue {
       logs.totalBytes > dueBytes ||
       logs.logCount > MAX_LOGS ||
       !table.hasRoomFor(ROOM_FOR_MERGE_BYTES) ||
-      isDueByMemory(table.mergeEffect, mergeBytes)
+      isDueByMemory(table.mergeEffect, mergeBytes) ||
+      this.#isDueByReads
     );
+  }
+
+  get #isDueByReads(): boolean {
+    const { logs, snapshots, table } = this.#parts;
+    const mergedBytes = snapshots.fileBytes + logs.totalBytes;
+    const dueDeletes = Math.max(LEAST_PASSED_DELETES, mergedBytes / BYTES_PER_PASSED_DELETE);
+    return table.passedDeletes > dueDeletes;
   }
 
   /** Whether a write may be delayed or rejected. A cheap check before each group. */

@@ -65,7 +65,8 @@ export interface OpenOptions {
   /**
    * A merge is due when the logs hold more than this and more than the snapshot. It is also due
    * when it frees more than four times this many bytes of memory, in rows that newer ones replace
-   * or delete, and at least as much as it leaves. Default 8 MiB.
+   * or delete, and at least as much as it leaves; and when reads have passed over a
+   * million deletes, and over one for each 16 bytes of snapshot and logs. Default 8 MiB.
    */
   readonly mergeBytes?: number;
   /** Bytes of rows that may be queued before `insertBatch` waits. Default 64 MiB. */

@@ -15,6 +15,7 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
+import { PassedDeletes } from '../layer/passed-deletes.ts';
 import { FIRST_MARK, type DeltaMark, type Publication } from './publication.ts';
 import { RowReader } from './row-reader.ts';
 import { SortedRunCursor } from './sorted-run-cursor.ts';
@@ -56,6 +57,9 @@ export class Delta implements UpdateLayer {
   #currentBytes = 0;
   #mark: DeltaMark = FIRST_MARK;
   readonly #bounds: KeyBounds = new KeyBounds();
+
+  /** Of reads of the table while this is its live delta. */
+  readonly passed: PassedDeletes = new PassedDeletes();
 
   constructor(sizes: TableSizes = TABLE_SIZES) {
     this.#runs = new SortedRuns(this.#arena, this.#extents, sizes);

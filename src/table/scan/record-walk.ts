@@ -6,6 +6,7 @@ import { CursorHeap } from './cursor-heap.ts';
 import { DataSlab } from './data-slab.ts';
 import type { KeyPrefix } from '../layer/key-prefix.ts';
 import type { KeyRange } from '../layer/key-range.ts';
+import { LONG_PASS, type PassedDeletes } from '../layer/passed-deletes.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
 import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 
@@ -27,6 +28,7 @@ export class RecordWalk {
   readonly #range: KeyRange;
   readonly #makeCursors: (seek: Seek) => Cursor[];
   readonly #keys: KeyPrefix | undefined;
+  readonly #passed: PassedDeletes | undefined;
   #heap: CursorHeap | undefined;
   #endLow = 0;
   #endHigh = 0;
@@ -41,11 +43,20 @@ export class RecordWalk {
   /** The error of a chunk that could not be read. It ends the iteration. */
   #failure: { readonly error: unknown } | undefined;
 
-  /** With `keys`, keys are returned without its prefix, and the range must lie within it. */
-  constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[], keys?: KeyPrefix) {
+  /**
+   * With `keys`, keys are returned without its prefix, and the range must lie within it. `passed`
+   * counts the deletes that long steps go over.
+   */
+  constructor(
+    range: KeyRange,
+    makeCursors: (seek: Seek) => Cursor[],
+    keys?: KeyPrefix,
+    passed?: PassedDeletes,
+  ) {
     this.#range = range;
     this.#makeCursors = makeCursors;
     this.#keys = keys;
+    this.#passed = passed;
     this.#left = range.limit;
   }
 
@@ -165,6 +176,7 @@ export class RecordWalk {
       if (this.#range.reverse ? order < 0 : order > 0) return 'end';
       if (top.isDelete) {
         heap.advance();
+        if ((deletes + 1) % LONG_PASS === 0) this.#passed?.note(LONG_PASS);
         continue;
       }
       this.#cursor = top;
