@@ -924,8 +924,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'recovery keeps rows of an older piece inside a deleted interval': {
     file: 'src/store/recovery/covered-rows.ts',
-    find: 'for (const interval of piece.intervals) newer.add(interval);',
+    find: 'await finishInSlices(newer.addList(piece.intervals), pause);',
     replace: '',
+    test: 'test/store/interval-recovery.test.ts',
+  },
+  'deleted intervals applied at once on the thread that opens the store': {
+    file: 'src/store/recovery/covered-rows.ts',
+    find: 'await finishInSlices(newer.addList(piece.intervals), pause);',
+    replace: 'await finishInSlices(newer.addList(piece.intervals), undefined);',
     test: 'test/store/interval-recovery.test.ts',
   },
   'recovery keeps snapshot records inside a deleted interval': {
@@ -994,8 +1000,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'rows after a deleted interval deleted by it': {
     file: 'src/replay/piece-builder.ts',
-    find: 'waiting[next]!.before > i;',
-    replace: 'waiting[next]!.before > 0;',
+    find: 'before[next]! > i;',
+    replace: 'before[next]! > 0;',
     test: 'test/store/interval-recovery.test.ts',
   },
   ...NODE_MUTANTS,

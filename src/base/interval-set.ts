@@ -9,6 +9,51 @@ export interface KeyInterval {
 
 /** Bounds that are sorted, and stretches that are marked, between two yields. */
 const STEP_BOUNDS = 4_096;
+/** Intervals that are looked at between two yields: each takes about a microsecond. */
+export const STEP_INTERVALS = 256;
+
+/**
+ * Intervals as words: the lowest key of each, then its highest. Worker threads share them, or copy
+ * them at once, however many there are. Objects are cloned one by one.
+ */
+export type IntervalWords = BigUint64Array;
+
+export const NO_INTERVALS: IntervalWords = new BigUint64Array(0);
+
+/** The interval at `index`, which must exist. */
+export function intervalOf(words: IntervalWords, index: number): KeyInterval {
+  return { lowest: words[2 * index]!, highest: words[2 * index + 1]! };
+}
+
+/** Collects intervals as words. */
+export class IntervalList {
+  #words: IntervalWords = NO_INTERVALS;
+  length = 0;
+
+  add({ lowest, highest }: KeyInterval): void {
+    const at = 2 * this.length++;
+    if (at === this.#words.length) {
+      const longer = new BigUint64Array(Math.max(16, 2 * at));
+      longer.set(this.#words);
+      this.#words = longer;
+    }
+    this.#words[at] = lowest;
+    this.#words[at + 1] = highest;
+  }
+
+  get words(): IntervalWords {
+    return this.#words.subarray(0, 2 * this.length);
+  }
+
+  /** A copy that threads share. */
+  sharedWords(): IntervalWords {
+    if (this.length === 0) return NO_INTERVALS;
+    const { words } = this;
+    const copy = new BigUint64Array(new SharedArrayBuffer(words.byteLength));
+    copy.set(words);
+    return copy;
+  }
+}
 
 /** Collects the bounds of intervals, which divide the keys into stretches. */
 export class IntervalBounds {
@@ -60,11 +105,16 @@ export class IntervalSet {
     return new IntervalSet(finishSteps(bounds.starts()));
   }
 
-  /** A set of all these. */
-  static of(intervals: readonly KeyInterval[]): IntervalSet {
-    const set = IntervalSet.for(intervals);
-    for (const interval of intervals) set.add(interval);
-    return set;
+  /** As {@link IntervalSet.for}, of several lists, in steps. */
+  static *forLists(lists: readonly IntervalWords[]): Steps<IntervalSet> {
+    const bounds = new IntervalBounds(lists.reduce((sum, { length }) => sum + length / 2, 0));
+    for (const words of lists) {
+      for (let i = 0; i < words.length / 2; i++) {
+        bounds.add(intervalOf(words, i));
+        if (i % STEP_INTERVALS === 0) yield;
+      }
+    }
+    return new IntervalSet(yield* bounds.starts());
   }
 
   /** Adds one of the intervals that were given at first. */
@@ -83,6 +133,14 @@ export class IntervalSet {
       if (--untilYield > 0) continue;
       untilYield = STEP_BOUNDS;
       yield;
+    }
+  }
+
+  /** As {@link addInSteps}, of all intervals of a list. */
+  *addList(words: IntervalWords): Steps<void> {
+    for (let i = 0; i < words.length / 2; i++) {
+      yield* this.addInSteps(intervalOf(words, i));
+      if (i % STEP_INTERVALS === 0) yield;
     }
   }
 
@@ -118,6 +176,16 @@ export class IntervalSet {
     return [...this.each()];
   }
 
+  /** As {@link intervals}, as words that threads share. */
+  *sharedWords(): Steps<IntervalWords> {
+    const list = new IntervalList();
+    for (const interval of this.each()) {
+      list.add(interval);
+      if (list.length % STEP_INTERVALS === 0) yield;
+    }
+    return list.sharedWords();
+  }
+
   /** As {@link intervals}, one at a time. */
   *each(): Generator<KeyInterval, void, undefined> {
     const starts = this.#starts;
@@ -132,6 +200,13 @@ export class IntervalSet {
       i = end;
     }
   }
+}
+
+/** All keys of these lists as ascending intervals, no two of which touch. */
+export function* unionOf(lists: readonly IntervalWords[]): Steps<IntervalWords> {
+  const set = yield* IntervalSet.forLists(lists);
+  for (const words of lists) yield* set.addList(words);
+  return yield* set.sharedWords();
 }
 
 function halvesOf(words: BigUint64Array): Uint32Array {

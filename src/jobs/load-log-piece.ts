@@ -36,7 +36,8 @@ export async function loadLogPiece(
       builder.addGroup(group);
       slices.noteGroup(group.rows.length);
     },
-    pause: () => slices.pauseIfDue(),
+    pause: () =>
+      builder.isDue ? finishInSlices(builder.settle(), context.pause) : slices.pauseIfDue(),
     onProgress: (offset) => context.onProgress(offset - range.from),
     signal: context.signal,
     mayBlock: context.mayBlock,

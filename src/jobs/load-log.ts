@@ -43,7 +43,8 @@ export async function loadLog(
       builder.addGroup(group);
       slices.noteGroup(group.rows.length);
     },
-    pause: () => slices.pauseIfDue(),
+    pause: () =>
+      builder.isDue ? finishInSlices(builder.settle(), context.pause) : slices.pauseIfDue(),
     onProgress: context.onProgress,
     signal: context.signal,
   });

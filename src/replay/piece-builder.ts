@@ -1,7 +1,15 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { finishSteps, type Steps } from '../base/steps.ts';
 import type { GroupRows } from '../format/group-rows.ts';
-import { IntervalSet, type KeyInterval } from '../base/interval-set.ts';
+import {
+  IntervalList,
+  IntervalSet,
+  intervalOf,
+  NO_INTERVALS,
+  STEP_INTERVALS,
+  type IntervalWords,
+  type KeyInterval,
+} from '../base/interval-set.ts';
 import { partsOf } from '../format/range-row.ts';
 import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, makeDeleteRow } from '../format/row.ts';
 import { EntryList } from './entry-list.ts';
@@ -29,10 +37,15 @@ const FULL_BLOCKS = 512;
 /** Deletes of this many intervals, and of as many as are left, are applied together. */
 const INTERVALS_AT_ONCE = 65_536;
 
-/** The delete of an interval, and the number of entries before it. */
-interface PlacedInterval {
-  readonly interval: KeyInterval;
-  readonly before: number;
+/** Deletes of intervals, oldest first, and the number of entries before each. */
+class PlacedIntervals {
+  readonly list: IntervalList = new IntervalList();
+  readonly before: number[] = [];
+
+  add(interval: KeyInterval, before: number): void {
+    this.list.add(interval);
+    this.before.push(before);
+  }
 }
 
 /**
@@ -50,10 +63,10 @@ export class PieceBuilder {
   #rowBytes = 0;
   /** Bytes of rows that are deletes now. */
   #freedBytes = 0;
-  /** Not applied yet, oldest first. */
-  #waiting: PlacedInterval[] = [];
+  /** Not applied yet. */
+  #waiting: PlacedIntervals = new PlacedIntervals();
   /** Applied to all rows of the piece. No two touch. */
-  #intervals: readonly KeyInterval[] = [];
+  #intervals: IntervalWords = NO_INTERVALS;
   #nextDropBytes: number;
   readonly #pieces: RowPiece[] = [];
 
@@ -63,7 +76,10 @@ export class PieceBuilder {
     this.#nextDropBytes = supersededBytes;
   }
 
-  /** Copies the rows of a group. They must have been validated. */
+  /**
+   * Copies the rows of a group. They must have been validated. {@link settle} is to be run between
+   * groups while {@link isDue}.
+   */
   addGroup({ rows, hasIntervals }: Pick<GroupRows, 'rows' | 'hasIntervals'>): void {
     if (!hasIntervals) {
       this.add(rows);
@@ -71,14 +87,18 @@ export class PieceBuilder {
     }
     for (const part of partsOf(rows)) {
       if (part.kind === 'rows') this.add(part.rows);
-      else this.#addInterval(part.interval);
+      else this.#waiting.add(part.interval, this.#entries.count);
     }
   }
 
-  #addInterval(interval: KeyInterval): void {
-    this.#waiting.push({ interval, before: this.#entries.count });
-    const isDue = this.#waiting.length >= INTERVALS_AT_ONCE + this.#intervals.length;
-    if (isDue) finishSteps(this.#applyIntervals());
+  /** Whether so many deletes of intervals wait that their memory counts. */
+  get isDue(): boolean {
+    return this.#waiting.list.length >= INTERVALS_AT_ONCE + this.#intervals.length / 2;
+  }
+
+  /** Applies the deletes of intervals that wait. Nothing may be added meanwhile. */
+  settle(): Steps<void> {
+    return this.#applyIntervals();
   }
 
   /** Copies rows, none of which deletes an interval. */
@@ -133,21 +153,25 @@ export class PieceBuilder {
     this.#entries = new EntryList();
     this.#rowBytes = 0;
     this.#freedBytes = 0;
-    this.#intervals = [];
+    this.#intervals = NO_INTERVALS;
     this.#nextDropBytes = this.#supersededBytes;
   }
 
   /** Goes from the newest row to the oldest, so that an interval is known before what it covers. */
   *#applyIntervals(): Steps<void> {
-    const waiting = this.#waiting;
-    if (waiting.length === 0) return;
-    this.#waiting = [];
-    const set = IntervalSet.for([...waiting.map(({ interval }) => interval), ...this.#intervals]);
+    const { list, before } = this.#waiting;
+    if (list.length === 0) return;
+    this.#waiting = new PlacedIntervals();
+    const { words: waiting } = list;
+    const set = yield* IntervalSet.forLists([waiting, this.#intervals]);
     const { words, count } = this.#entries;
     const buffers = this.#buffers.all;
-    let [next, buffer] = [waiting.length - 1, buffers.length - 1];
+    let [next, buffer] = [before.length - 1, buffers.length - 1];
     for (let i = count - 1; i >= 0; i--) {
-      for (; next >= 0 && waiting[next]!.before > i; next--) set.add(waiting[next]!.interval);
+      for (; next >= 0 && before[next]! > i; next--) {
+        yield* set.addInSteps(intervalOf(waiting, next));
+        if (next % STEP_INTERVALS === 0) yield;
+      }
       if (i % STEP_ENTRIES === 0) yield;
       const at = ENTRY_WORDS * i;
       if (words[at + LENGTH]! >= DELETE_FLAG || !set.has(words[at + LOW]!, words[at + HIGH]!)) {
@@ -159,9 +183,10 @@ export class PieceBuilder {
       this.#freedBytes += words[at + LENGTH]! - ROW_HEADER_BYTES;
       words[at + LENGTH] = ROW_HEADER_BYTES + DELETE_FLAG;
     }
-    for (; next >= 0; next--) set.add(waiting[next]!.interval);
-    for (const interval of this.#intervals) set.add(interval);
-    this.#intervals = set.intervals();
+    // Those before all rows.
+    yield* set.addList(waiting.subarray(0, 2 * (next + 1)));
+    yield* set.addList(this.#intervals);
+    this.#intervals = yield* set.sharedWords();
   }
 
   /**

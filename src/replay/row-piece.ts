@@ -1,4 +1,4 @@
-import type { KeyInterval } from '../base/interval-set.ts';
+import type { IntervalWords } from '../base/interval-set.ts';
 
 /**
  * Words of an entry: the key's halves, the position of its row, and the row's length with {@link
@@ -37,7 +37,7 @@ export interface RowPiece extends PieceEntries {
    * These keys of older pieces and of the snapshot are deleted. Ascending, and no two touch. In the
    * piece itself the rows that they cover are deletes.
    */
-  readonly intervals: readonly KeyInterval[];
+  readonly intervals: IntervalWords;
 }
 
 /** A piece whose entries are ordered by partition. */

@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MAX_U64 } from '../../src/base/limits.ts';
-import { IntervalBounds, IntervalSet, type KeyInterval } from '../../src/base/interval-set.ts';
-import type { Steps } from '../../src/base/steps.ts';
+import {
+  IntervalBounds,
+  IntervalList,
+  intervalOf,
+  IntervalSet,
+  unionOf,
+  type IntervalWords,
+  type KeyInterval,
+} from '../../src/base/interval-set.ts';
+import { finishSteps, type Steps } from '../../src/base/steps.ts';
 import { randomWords } from '../support/random.ts';
 
 /** Few keys, at both ends of their range and around 2^32. */
@@ -17,6 +25,15 @@ const has = (set: IntervalSet, key: bigint): boolean =>
 
 const isIn = (intervals: readonly KeyInterval[], key: bigint): boolean =>
   intervals.some(({ lowest, highest }) => lowest <= key && key <= highest);
+
+function wordsOf(intervals: readonly KeyInterval[]): IntervalWords {
+  const list = new IntervalList();
+  for (const one of intervals) list.add(one);
+  return list.words;
+}
+
+const intervalsOf = (words: IntervalWords): KeyInterval[] =>
+  Array.from({ length: words.length / 2 }, (_, i) => intervalOf(words, i));
 
 test('it has the keys of the intervals that were added, in any order', () => {
   fc.assert(
@@ -36,6 +53,9 @@ test('it has the keys of the intervals that were added, in any order', () => {
         for (const [i, { lowest }] of found.entries()) {
           if (i > 0) expect(lowest).toBeGreaterThan(found[i - 1]!.highest + 1n);
         }
+        const half = added.length >>> 1;
+        const lists = [wordsOf(added.slice(0, half)), wordsOf(added.slice(half))];
+        expect(intervalsOf(finishSteps(unionOf(lists)))).toEqual(found);
       }
     }),
   );

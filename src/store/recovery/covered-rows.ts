@@ -1,5 +1,6 @@
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
-import { IntervalSet, type KeyInterval } from '../../base/interval-set.ts';
+import { IntervalSet, NO_INTERVALS, type IntervalWords } from '../../base/interval-set.ts';
+import { finishInSlices } from '../../base/steps.ts';
 import { makeDeleteRow } from '../../format/row.ts';
 import {
   DELETE_FLAG,
@@ -20,7 +21,7 @@ export interface SettledPieces {
   /** Oldest first. Each has rows, and no intervals. */
   readonly pieces: readonly RowPiece[];
   /** What the pieces deleted, of the snapshot too. Ascending, and no two touch. */
-  readonly intervals: readonly KeyInterval[];
+  readonly intervals: IntervalWords;
   /** Bytes in the buffers of `pieces` that are no longer of rows. */
   readonly freedBytes: number;
 }
@@ -34,18 +35,20 @@ export async function settleIntervals(
   context: Pick<RecoveryContext, 'pause' | 'signal'>,
   pieces: readonly RowPiece[],
 ): Promise<SettledPieces> {
-  const all = pieces.flatMap(({ intervals }) => intervals);
-  if (all.length === 0) return { pieces, intervals: [], freedBytes: 0 };
-  const newer = IntervalSet.for(all);
+  const { pause } = context;
+  const lists = pieces.map(({ intervals }) => intervals).filter(({ length }) => length > 0);
+  if (lists.length === 0) return { pieces, intervals: NO_INTERVALS, freedBytes: 0 };
+  const newer = await finishInSlices(IntervalSet.forLists(lists), pause);
   let freedBytes = 0;
   for (const piece of pieces.toReversed()) {
     if (!newer.isEmpty) freedBytes += await deleteCovered(context, piece, newer);
-    for (const interval of piece.intervals) newer.add(interval);
+    await finishInSlices(newer.addList(piece.intervals), pause);
   }
   const settled = pieces
     .filter(({ rowCount }) => rowCount > 0)
-    .map((piece) => ({ ...piece, intervals: [] }));
-  return { pieces: settled, intervals: newer.intervals(), freedBytes };
+    .map((piece) => ({ ...piece, intervals: NO_INTERVALS }));
+  const intervals = await finishInSlices(newer.sharedWords(), pause);
+  return { pieces: settled, intervals, freedBytes };
 }
 
 /** Resolves to the number of bytes that rows no longer take. */

@@ -1,5 +1,5 @@
 import { CorruptionError } from '../../base/errors.ts';
-import type { KeyInterval } from '../../base/interval-set.ts';
+import type { IntervalWords } from '../../base/interval-set.ts';
 import type { LoadLogPieceResult } from '../../jobs/load-log-piece.ts';
 import type { LoadLogResult } from '../../jobs/load-log.ts';
 import { continues, type ByteRange } from '../../log/log-piece.ts';
@@ -27,7 +27,7 @@ export interface LoadedLogs {
   /** All rows of the logs without most superseded ones, oldest first. */
   readonly pieces: readonly RowPiece[];
   /** The logs delete these keys of the snapshot. Ascending, and no two touch. */
-  readonly intervals: readonly KeyInterval[];
+  readonly intervals: IntervalWords;
 }
 
 /**

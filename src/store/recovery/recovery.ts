@@ -1,6 +1,7 @@
 import { onAbort } from '../../base/abort.ts';
+import { finishInSlices } from '../../base/steps.ts';
 import type { Columns } from '../../format/columns.ts';
-import type { KeyInterval } from '../../base/interval-set.ts';
+import type { IntervalWords } from '../../base/interval-set.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import type { RowPiece } from '../../replay/row-piece.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
@@ -163,14 +164,15 @@ class Recovery {
 
   /** Deletes of keys of the snapshot. They are older than the rows of logs. */
   async #deletesOf(
-    intervals: readonly KeyInterval[],
+    intervals: IntervalWords,
     spans: readonly { readonly firstKey: bigint; readonly lastKey: bigint }[],
     readChunks: () => Promise<readonly (Columns | LazyChunk)[]>,
   ): Promise<readonly RowPiece[]> {
     if (intervals.length === 0) return [];
-    const { runner, signal } = this.#context;
+    const { runner, signal, pause } = this.#context;
     const columns = await readChunks();
-    await this.#warming?.load(runner, signal, coveredChunks(intervals, spans));
+    const covered = await finishInSlices(coveredChunks(intervals, spans), pause);
+    await this.#warming?.load(runner, signal, covered);
     return snapshotDeletes(this.#context, intervals, columns);
   }
 

@@ -4,7 +4,8 @@ import type {
   PlacedPiece,
   RowPiece,
 } from '../../replay/row-piece.ts';
-import { IntervalSet, type KeyInterval } from '../../base/interval-set.ts';
+import { NO_INTERVALS, unionOf, type IntervalWords } from '../../base/interval-set.ts';
+import { finishInSlices } from '../../base/steps.ts';
 import { PARTITIONS } from '../../table/replayed/row-index.ts';
 import { blocksOf } from '../../table/replayed/row-blocks.ts';
 import { settleIntervals, type SettledPieces } from './covered-rows.ts';
@@ -39,7 +40,7 @@ export class RowPile {
   /** Bytes in the pieces that are no longer of rows, because an interval was deleted. */
   #freedBytes = 0;
   /** Applied to all pieces before. Ascending, and no two touch. */
-  #intervals: readonly KeyInterval[] = [];
+  #intervals: IntervalWords = NO_INTERVALS;
   #nextLookBytes: number;
 
   constructor(context: PileContext) {
@@ -74,7 +75,8 @@ export class RowPile {
     this.#pieces = [...pieces];
     this.#freedBytes += freedBytes;
     if (intervals.length > 0) {
-      this.#intervals = IntervalSet.of([...this.#intervals, ...intervals]).intervals();
+      const union = unionOf([this.#intervals, intervals]);
+      this.#intervals = await finishInSlices(union, this.#context.pause);
     }
   }
 

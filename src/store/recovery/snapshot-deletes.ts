@@ -1,7 +1,12 @@
 import { splitU64, u64Halves } from '../../base/u64.ts';
-import { finishInSlices } from '../../base/steps.ts';
+import { finishInSlices, type Steps } from '../../base/steps.ts';
 import type { Columns } from '../../format/columns.ts';
-import type { KeyInterval } from '../../base/interval-set.ts';
+import {
+  intervalOf,
+  STEP_INTERVALS,
+  type IntervalWords,
+  type KeyInterval,
+} from '../../base/interval-set.ts';
 import { PieceBuilder } from '../../replay/piece-builder.ts';
 import type { RowPiece } from '../../replay/row-piece.ts';
 import { DeleteRows } from '../../runs/interval-deletes.ts';
@@ -19,28 +24,44 @@ interface KeySpan {
   readonly lastKey: bigint;
 }
 
-/** Chunks, and the intervals that reach into them. Both ascend, and none of a list overlap. */
-function* overlaps<C extends KeySpan>(
-  intervals: readonly KeyInterval[],
+/** A chunk, and the index of the first interval that reaches into it. */
+interface CoveredChunk<C extends KeySpan> {
+  readonly ordinal: number;
+  readonly chunk: C;
+  readonly first: number;
+}
+
+/**
+ * Chunks into which intervals reach. Both ascend, and none of a list overlap. Undefined: the end of
+ * a step.
+ */
+function* eachCovered<C extends KeySpan>(
+  intervals: IntervalWords,
   chunks: readonly C[],
-): Generator<{ readonly ordinal: number; readonly chunk: C; readonly interval: KeyInterval }> {
+): Generator<CoveredChunk<C> | undefined, void, undefined> {
+  const count = intervals.length / 2;
   let first = 0;
   for (const [ordinal, chunk] of chunks.entries()) {
-    while (first < intervals.length && intervals[first]!.highest < chunk.firstKey) first++;
-    for (let i = first; i < intervals.length && intervals[i]!.lowest <= chunk.lastKey; i++) {
-      yield { ordinal, chunk, interval: intervals[i]! };
+    if (ordinal % STEP_INTERVALS === 0) yield undefined;
+    while (first < count && intervals[2 * first + 1]! < chunk.firstKey) {
+      if (++first % STEP_INTERVALS === 0) yield undefined;
     }
+    if (first === count) return;
+    if (intervals[2 * first]! <= chunk.lastKey) yield { ordinal, chunk, first };
   }
 }
 
 /** Ordinals of the chunks that may have a key in an interval, ascending, as both arguments. */
-export function coveredChunks(
-  intervals: readonly KeyInterval[],
+export function* coveredChunks(
+  intervals: IntervalWords,
   spans: readonly KeySpan[],
-): number[] {
-  const ordinals = new Set<number>();
-  for (const { ordinal } of overlaps(intervals, spans)) ordinals.add(ordinal);
-  return [...ordinals];
+): Steps<number[]> {
+  const ordinals: number[] = [];
+  for (const covered of eachCovered(intervals, spans)) {
+    if (covered === undefined) yield;
+    else ordinals.push(covered.ordinal);
+  }
+  return ordinals;
 }
 
 /**
@@ -49,14 +70,20 @@ export function coveredChunks(
  */
 export async function snapshotDeletes(
   { pause, signal }: Pick<RecoveryContext, 'pause' | 'signal'>,
-  intervals: readonly KeyInterval[],
+  intervals: IntervalWords,
   chunks: readonly (Columns | LazyChunk)[],
 ): Promise<RowPiece[]> {
   const deletes = new DeletePieces(pause);
-  for (const { chunk, interval } of overlaps(intervals, chunks)) {
+  for (const covered of eachCovered(intervals, chunks)) {
     signal.throwIfAborted();
     await deletes.rest();
-    addKeysOf(chunk, interval, deletes);
+    if (covered === undefined) continue;
+    const { chunk, first } = covered;
+    for (let i = first; 2 * i < intervals.length && intervals[2 * i]! <= chunk.lastKey; i++) {
+      signal.throwIfAborted();
+      await deletes.rest();
+      addKeysOf(chunk, intervalOf(intervals, i), deletes);
+    }
   }
   return deletes.finish();
 }
