@@ -106,6 +106,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    this.settle(0);\n    this.#target.space.settle(bytes);',
     test: 'test/storage-node/slow-readers.test.ts',
   },
+  'after a restart, holes are made again where they are': {
+    file: 'examples/storage-node/src/ledger/volume-record.ts',
+    find: 'reader.isAtEnd ? 0 : reader.number()',
+    replace: '0',
+    test: 'test/storage-node/freed-in-place.test.ts',
+  },
+  'compaction in steps waits for all holes': {
+    file: 'examples/storage-node/src/upkeep/upkeep.ts',
+    find: 'const toEmpty = tooLarge.shift();',
+    replace: 'const toEmpty = toPunch === undefined ? tooLarge.shift() : undefined;',
+    test: 'test/storage-node/freed-in-place.test.ts',
+  },
   'a volume may be as long as the disk': {
     file: 'examples/storage-node/src/objects/writers.ts',
     find: 'Math.min(volumeBytes, this.#shareBytes())',

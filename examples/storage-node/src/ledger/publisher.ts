@@ -166,6 +166,7 @@ export class Turn {
         endBytes: Math.max(volume.endBytes, change.endBytes),
         newestMs: Math.max(volume.newestMs, change.newestMs),
         markBytes: volume.markBytes + change.markBytes,
+        punchedDeadBytes: volume.punchedDeadBytes,
       };
       const liveBytes = volume.liveBytes + change.liveBytes;
       if (liveBytes < 0) throw new Error(`volume ${volume.number} would have negative live bytes`);

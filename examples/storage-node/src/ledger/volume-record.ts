@@ -14,6 +14,7 @@ export function encodeVolumeRecord(facts: Omit<VolumeFacts, 'number' | 'liveByte
     .number(facts.createdMs)
     .number(facts.newestMs)
     .number(facts.markBytes)
+    .number(facts.punchedDeadBytes ?? 0)
     .end();
 }
 
@@ -37,5 +38,7 @@ export function decodeVolumeRecord(
     createdMs: reader.number(),
     newestMs: reader.number(),
     markBytes: reader.number(),
+    // Earlier versions did not record it.
+    punchedDeadBytes: reader.isAtEnd ? 0 : reader.number(),
   };
 }

@@ -216,6 +216,7 @@ export class Compactor {
         const bytes = await volumes.punch(volume, [{ from: freedTo, lengthBytes: end - freedTo }]);
         if (!volumes.canPunch) return false;
         volume.freedBytes += bytes;
+        volume.punchedDeadBytes = Math.max(volume.punchedDeadBytes, end - HEADER_BYTES);
         this.#counts.reclaimedBytes += bytes;
         freedTo = end;
       }

@@ -62,6 +62,8 @@ export class HolePuncher {
     const free = holesOutside(holes, volume.neededSpans() ?? []);
     await this.#punch(volume, free);
     volume.punchedDeadBytes = deadBytes - (lengthOf(holes) - lengthOf(free));
+    // After a restart, the volume is not read again for holes that it has.
+    await this.#parts.publisher.submit((turn) => turn.touch(volume)).catch(this.#parts.onError);
   }
 
   /** Frees a dropped volume that is still read, except for what its readers need. */

@@ -126,11 +126,7 @@ export class Upkeep {
     await round.counted(() => this.#retireEmpty());
     await this.#compactAll(round);
     await round.step(() => this.#measureDropped());
-    const tooLarge = this.choice.tooLarge();
-    if (space.isScarce || tooLarge.length > 0) await round.step(() => this.#punch());
-    if (parts.volumes.canPunch) {
-      for (const volume of tooLarge) await round.counted(() => this.#compactInSteps(volume));
-    }
+    await this.#freeInPlace(round);
     await round.step(() => space.refill());
     return round.end(parts.onError);
   }
@@ -206,6 +202,28 @@ export class Upkeep {
     if (!this.#isStopped) await this.puncher.punchDropped(volume);
   }
 
+  /**
+   * Frees space where copies do not fit: one volume by holes, then one in steps, in turn. Under
+   * load the former never end, and only the latter free small objects.
+   */
+  async #freeInPlace(round: Round): Promise<void> {
+    const { parts, space } = this.#options;
+    const tooLarge = this.choice.tooLarge();
+    if (!space.isScarce && tooLarge.length === 0) return;
+    const passed = new Set<Volume>();
+    while (parts.volumes.canPunch && !this.#isStopped) {
+      const toPunch = this.puncher.next(passed);
+      if (toPunch !== undefined) {
+        passed.add(toPunch);
+        await round.step(() => this.#punch(toPunch));
+      }
+      const toEmpty = tooLarge.shift();
+      if (toEmpty?.state === 'sealed') await round.counted(() => this.#compactInSteps(toEmpty));
+      if (toPunch === undefined && toEmpty === undefined) break;
+      await round.counted(() => this.#evictDue());
+    }
+  }
+
   async #compactInSteps(volume: Volume): Promise<number> {
     // The reserve file is kept for this, too.
     await this.#options.space.makeRoom(STEP_ROOM_BYTES);
@@ -214,15 +232,8 @@ export class Upkeep {
     return 1;
   }
 
-  async #punch(): Promise<void> {
-    const passed = new Set<Volume>();
-    for (;;) {
-      const volume = this.puncher.next(passed);
-      if (volume === undefined) break;
-      if (this.#isStopped) return;
-      await this.puncher.punch(volume);
-      passed.add(volume);
-    }
+  async #punch(volume: Volume): Promise<void> {
+    await this.puncher.punch(volume);
     await this.#options.space.look();
   }
 

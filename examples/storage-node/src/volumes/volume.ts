@@ -23,6 +23,8 @@ export interface VolumeFacts {
   readonly newestMs: number;
   /** Bytes of marks, which only a rebuild of the metadata reads. */
   readonly markBytes: number;
+  /** Dead bytes when holes were last punched; by default 0. */
+  readonly punchedDeadBytes?: number;
 }
 
 /** Bytes of a file. */
@@ -72,7 +74,7 @@ export class Volume {
   /** Bytes of the file that were freed by holes. */
   freedBytes = 0;
   /** Dead bytes when holes were last punched: more need not be looked for before there are more. */
-  punchedDeadBytes = 0;
+  punchedDeadBytes: number;
   /** With what each of them needs, if it does not need all. */
   readonly #pins = new Map<Pin, (() => readonly Span[]) | undefined>();
   /** Calls of `released` that have not ended. */
@@ -90,6 +92,8 @@ export class Volume {
     this.newestMs = facts.newestMs;
     this.markBytes = facts.markBytes;
     this.writtenBytes = Math.max(facts.endBytes, HEADER_BYTES);
+    // Groups that were written and never published were cut off.
+    this.punchedDeadBytes = Math.min(facts.punchedDeadBytes ?? 0, this.deadBytes);
   }
 
   get pins(): number {
