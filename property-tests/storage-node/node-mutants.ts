@@ -142,6 +142,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      throw error;',
     test: 'test/storage-node/publisher.test.ts',
   },
+  'a reserve that cannot be given up ends a step of upkeep': {
+    file: 'examples/storage-node/src/objects/space-gauge.ts',
+    find: 'await reserveFile.giveUp().catch(onError);',
+    replace: 'void onError;\n    await reserveFile.giveUp();',
+    test: 'test/storage-node/reserve-file.test.ts',
+  },
   'bodies are taken while the reserve is given up': {
     file: 'examples/storage-node/src/objects/space-gauge.ts',
     find: 'return reserveFile.isWhole && this.roomBytes - bytes >= reserveBytes;',

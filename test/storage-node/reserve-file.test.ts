@@ -51,6 +51,7 @@ test('bodies are refused while the reserve is given up, however much is free', a
     writtenBytes: () => 0,
     reserveBytes: LENGTH,
     reserveFile,
+    onError: (error) => expect.unreachable(String(error)),
   });
   await space.look();
   expect(() => space.check(1)).toThrow('are needed');
@@ -63,6 +64,33 @@ test('bodies are refused while the reserve is given up, however much is free', a
   await space.look();
   expect(() => space.check(1)).toThrow('are needed');
   expect(space.refused).toBe(3);
+});
+
+test('a reserve that cannot be removed or made is reported, and ends nothing', async () => {
+  const files = await directory(3 * LENGTH);
+  const reserveFile = new ReserveFile(files, '/node', LENGTH);
+  await reserveFile.make(Infinity);
+  const errors: unknown[] = [];
+  const space = new SpaceGauge({
+    freeBytes: () => files.freeBytes('/node'),
+    writtenBytes: () => 0,
+    reserveBytes: LENGTH,
+    reserveFile,
+    onError: (error) => errors.push(error),
+  });
+  const fault = { error: 'EIO', path: '/node/reserve', mode: 'sticky' } as const;
+  files.faults.add({ call: 'unlink', ...fault });
+  const freeBytes = await files.freeBytes('/node');
+  await space.makeRoom(freeBytes + 1);
+  expect(errors).toMatchObject([{ code: 'EIO' }]);
+  expect(space.freeBytes).toBe(freeBytes);
+  files.faults.add({ call: 'stat', ...fault });
+  await space.refill();
+  expect(errors).toMatchObject([{ code: 'EIO' }, { code: 'EIO' }]);
+  files.faults.clear();
+  await space.refill();
+  expect(space.isScarce).toBe(false);
+  expect(errors).toHaveLength(2);
 });
 
 /** A store that finds no room so many times. */

@@ -196,6 +196,7 @@ export function makeParts(
     reserveBytes: options.reserveBytes,
     reserveFile,
     watch,
+    onError,
   });
   const writers = new Writers(volumes, {
     volumeBytes: options.volumeBytes,
@@ -222,11 +223,7 @@ export function makeParts(
     publisher,
     volumes,
     writers,
-    budget: new ByteBudget({
-      limitBytes: options.queueBytes,
-      maxWaiting: options.maxWaiting,
-      maxWaitMs: options.maxWaitMs,
-    }),
+    budget: makeBudget(options),
     buckets: new BucketTable(),
     names,
     hash: environment.hash ?? nameHasher(identity.hashKey),
@@ -238,6 +235,10 @@ export function makeParts(
     onError,
   };
   return { parts, space };
+}
+
+function makeBudget({ queueBytes, maxWaiting, maxWaitMs }: Required<NodeOptions>): ByteBudget {
+  return new ByteBudget({ limitBytes: queueBytes, maxWaiting, maxWaitMs });
 }
 
 function makeVolumes(

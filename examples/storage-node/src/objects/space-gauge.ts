@@ -16,6 +16,8 @@ export interface SpaceGaugeOptions {
   readonly reserveBytes: number;
   readonly reserveFile: ReserveFile;
   readonly watch?: SpaceWatch;
+  /** The reserve file cannot be removed or created. Others go on without that. */
+  readonly onError: (error: unknown) => void;
 }
 
 /**
@@ -69,17 +71,18 @@ export class SpaceGauge {
 
   /** Removes the reserve file if less than this is free, and as much is free then. */
   async makeRoom(bytes: number): Promise<void> {
-    const { reserveFile } = this.#options;
+    const { reserveFile, onError } = this.#options;
     const freeBytes = await this.look();
     if (freeBytes >= bytes || freeBytes + reserveFile.lengthBytes < bytes) return;
-    if (await reserveFile.giveUp()) await this.look();
+    await reserveFile.giveUp().catch(onError);
+    await this.look();
   }
 
   /** Creates the reserve file if there is space again. */
   async refill(): Promise<void> {
-    const { reserveFile } = this.#options;
+    const { reserveFile, onError } = this.#options;
     if (reserveFile.isWhole) return;
-    await reserveFile.make(await this.look());
+    await reserveFile.make(await this.look()).catch(onError);
     await this.look();
   }
 
