@@ -614,9 +614,21 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a tombstone does not keep its volume until it is counted': {
     file: 'examples/storage-node/src/objects/marks.ts',
-    find: '      await publisher.submit((turn) => turn.mark(at)).finally(() => at.settle());',
-    replace: '      at.settle();\n      await publisher.submit((turn) => turn.mark(at));',
+    find: '    const at = await writer.append(record);\n',
+    replace: '    const at = await writer.append(record);\n    at.settle();\n',
     test: 'test/storage-node/kept-marks.test.ts',
+  },
+  'a mark whose group fails is dropped': {
+    file: 'examples/storage-node/src/objects/marks.ts',
+    find: 'if (publisher.failure === undefined) await this.#keep(mark);',
+    replace: 'if (publisher.failure !== undefined) await this.#keep(mark);',
+    test: 'property-tests/storage-node/faults.test.ts',
+  },
+  'marks that wait for space are not written when the node is closed': {
+    file: 'examples/storage-node/src/storage-node.ts',
+    find: '      () => this.#writer.marks.writeKept(),\n',
+    replace: '',
+    test: 'test/storage-node/failed-marks.test.ts',
   },
   'compaction drops tombstones of objects in older volumes': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',

@@ -371,17 +371,19 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   async #close(): Promise<void> {
     const { names, publisher, store, volumes, writers } = this.#opened.parts;
     const failures: { readonly error: unknown }[] = [];
-    for (const step of [
+    const steps: readonly (() => Promise<unknown>)[] = [
       () => this.#buffer.close(),
       () => this.#upkeep.close(),
       () => names.folds.close(),
       () => this.#writer.marks.idle(),
+      () => this.#writer.marks.writeKept(),
       () => writers.idle(),
       () => publisher.idle(),
       () => writers.close(),
       () => volumes.close(),
       () => store.close(),
-    ]) {
+    ];
+    for (const step of steps) {
       await step().catch((error: unknown) => failures.push({ error }));
     }
     if (failures[0] !== undefined) throw failures[0].error;

@@ -23,6 +23,8 @@ const SPACES = {
   part: 8n,
   /** Serial of an object of several extents; data: `content-record.ts`. */
   content: 9n,
+  /** Sequence of a mark that is in no volume yet -> 1; data: `mark-record.ts`. */
+  mark: 10n,
 } as const;
 
 export type Space = keyof typeof SPACES;

@@ -114,9 +114,10 @@ export class Upkeep {
 
   /** Every step is tried, whatever another one throws. @throws the first error */
   async #run(): Promise<number> {
-    const { space, parts } = this.#options;
+    const { space, parts, marks } = this.#options;
     const round = new Round(this.#stop.signal);
     await round.step(() => space.look());
+    await round.step(() => marks.writeKeptIfDue());
     await round.step(() => this.#retireLeft());
     await round.counted(() => this.#evictDue());
     await round.step(() => {
