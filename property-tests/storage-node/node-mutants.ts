@@ -444,6 +444,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      .submit(() => volume.liveBytes)',
     test: 'test/storage-node/scrub.test.ts',
   },
+  'a volume that could not be read once is never compacted': {
+    file: 'examples/storage-node/src/upkeep/scrubber.ts',
+    find: 'if (isSound && volume.endBytes === end',
+    replace: 'if (isSound && volume.endBytes < end',
+    test: 'test/storage-node/scrub.test.ts',
+  },
+  'a scrub clears the damage of a volume with gaps': {
+    file: 'examples/storage-node/src/upkeep/scrubber.ts',
+    find: 'if (window.gaps.length > 0) isSound = false;',
+    replace: 'if (window.gaps.length > 1e6) isSound = false;',
+    test: 'test/storage-node/scrub.test.ts',
+  },
   'a scrub passes over live records that read as zeros': {
     file: 'examples/storage-node/src/upkeep/scrubber.ts',
     find: '    if (liveBytes < leastBytes) {',

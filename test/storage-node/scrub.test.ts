@@ -1,11 +1,12 @@
 import { expect, onTestFinished, test } from 'vitest';
+import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { bytesOf, get, put, SMALL } from './support/nodes.ts';
 
-async function openOn(files: CrashFs): Promise<StorageNode> {
-  const node = await StorageNode.open('/node', SMALL, { ...MACHINE, files });
+async function openOn(files: CrashFs, more: NodeOptions = {}): Promise<StorageNode> {
+  const node = await StorageNode.open('/node', { ...SMALL, ...more }, { ...MACHINE, files });
   onTestFinished(() => node.close());
   return node;
 }
@@ -60,3 +61,61 @@ test('scrub reports no damage beside writers, deletes and compaction', async () 
   over.abort();
   await writers;
 });
+
+/** A node with a volume that compaction could not read. */
+async function unreadVolume(files: CrashFs, told: string[]): Promise<StorageNode> {
+  const node = await openOn(files, { onError: ({ message }) => void told.push(message) });
+  await node.createBucket('b');
+  for (let i = 0; i < 20; i++) await put(node, 'b', `n${i}`, bytesOf(60_000));
+  for (let i = 1; i < 15; i++) await node.delete('b', `n${i}`);
+  await node.settled();
+  const path = `/node/volumes/${volumeFileName(1)}`;
+  files.faults.add({ call: 'read', error: 'EIO', path, mode: 'sticky' });
+  await node.compact();
+  expect(told).toEqual([expect.stringMatching(/^volume 1, .*: the disk cannot read it$/)]);
+  files.faults.clear();
+  await node.compact();
+  expect((await node.figures()).compaction.retiredVolumes).toBe(0);
+  return node;
+}
+
+test('a volume that could not be read for a while is compacted after a scrub', async () => {
+  const files = new CrashFs();
+  const node = await unreadVolume(files, []);
+  expect((await node.scrub()).damages).toEqual([]);
+  await node.compact();
+  await node.settled();
+  expect((await node.figures()).compaction.retiredVolumes).toBe(1);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 6 });
+});
+
+test('damage that a scrub has found to be mended is reported when it is there again', async () => {
+  const files = new CrashFs();
+  const told: string[] = [];
+  const node = await unreadVolume(files, told);
+  await node.scrub();
+  const path = `/node/volumes/${volumeFileName(1)}`;
+  files.faults.add({ call: 'read', error: 'EIO', path, mode: 'sticky' });
+  await node.compact();
+  expect(told).toHaveLength(2);
+  expect(told[1]).toBe(told[0]);
+});
+
+test.each(['a live object', 'the header of a dead record', 'a tombstone'])(
+  'a volume with damage in %s stays as it is after a scrub',
+  async (what) => {
+    const files = new CrashFs();
+    const node = await unreadVolume(files, []);
+    // The tombstones stand behind the objects.
+    const { sizeBytes } = await files.stat(`/node/volumes/${volumeFileName(1)}`);
+    const offsets = { 'a live object': 8_192, 'the header of a dead record': 8_192 + 2 * 61_440 };
+    const offset = offsets[what as keyof typeof offsets] ?? sizeBytes - 4_096;
+    const file = await files.open(`/node/volumes/${volumeFileName(1)}`, 'r+');
+    await file.write(Buffer.alloc(100, 'x'), offset);
+    await file.close();
+    await node.scrub();
+    await node.compact();
+    await node.settled();
+    expect((await node.figures()).compaction.retiredVolumes).toBe(0);
+  },
+);

@@ -82,10 +82,12 @@ export class Scrubber {
     isWanted: () => boolean,
   ): Promise<void> {
     const { volumes, buckets, publisher } = this.#parts;
-    const { endBytes: end, revivedBytes } = volume;
+    const { endBytes: end, revivedBytes, damage } = volume;
     let liveBytes = 0;
+    let isSound = true;
     const found = (offsetBytes: number, reason: string, bucketId = 0, name?: string): void => {
       this.damagedRecords++;
+      isSound = false;
       const bucket = buckets.byId(bucketId)?.name;
       const text = name === undefined ? undefined : Buffer.from(name, 'latin1').toString('utf8');
       const path = [bucket ?? `bucket ${bucketId}`, text].join('/');
@@ -105,11 +107,16 @@ export class Scrubber {
         report.readBytes += window.lengthBytes;
         this.verifiedBytes += window.lengthBytes;
         this.current!.doneBytes = window.endOffset;
+        if (window.gaps.length > 0) isSound = false;
         for (const [i, record] of window.records.entries()) {
           if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await nextTurn();
           report.records++;
           const { header, offset } = record;
-          if (this.#liveness.isMark(record) || !this.#liveness.isLive(volume, record)) continue;
+          if (this.#liveness.isMark(record)) {
+            if (damage !== undefined && !isRecordSound(header, record.bytes)) isSound = false;
+            continue;
+          }
+          if (!this.#liveness.isLive(volume, record)) continue;
           report.liveRecords++;
           liveBytes += record.lengthBytes;
           if (isRecordSound(header, record.bytes)) continue;
@@ -129,10 +136,13 @@ export class Scrubber {
     // in the metadata a moment before it counts here. A failed node has none.
     const leastBytes = await publisher
       .submit(() => volume.liveBytes - (volume.revivedBytes - revivedBytes))
-      .catch(() => 0);
+      .catch(() => undefined);
+    if (leastBytes === undefined) return;
     if (liveBytes < leastBytes) {
       const missingBytes = leastBytes - liveBytes;
       found(0, `records of ${missingBytes} live bytes are not where they were stored`);
     }
+    // The disk could not read it for a while. What was found since then stays.
+    if (isSound && volume.endBytes === end && volume.damage === damage) volumes.mended(volume);
   }
 }

@@ -206,6 +206,15 @@ export class VolumeSet {
     return error;
   }
 
+  /** The whole volume was read, and is sound: damage that is found later is reported again. */
+  mended(volume: Volume): void {
+    if (volume.damage === undefined) return;
+    volume.damage = undefined;
+    for (const place of this.#told) {
+      if (place.startsWith(`${volume.number}:`)) this.#told.delete(place);
+    }
+  }
+
   /**
    * Removes a volume without live data: waits for its readers, then removes the file. Its entry
    * says `retired` from before the removal until after it.
