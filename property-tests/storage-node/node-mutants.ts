@@ -444,6 +444,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      .submit(() => volume.liveBytes)',
     test: 'test/storage-node/scrub.test.ts',
   },
+  'after a restart the daily scrub begins with the first volume': {
+    file: 'examples/storage-node/src/upkeep/scrubber.ts',
+    find: 'decodeScrubState(parts.store.get(SCRUB_KEY)?.data)',
+    replace: 'decodeScrubState(undefined)',
+    test: 'test/storage-node/scrub.test.ts',
+  },
   'a volume that could not be read once is never compacted': {
     file: 'examples/storage-node/src/upkeep/scrubber.ts',
     find: 'if (isSound && volume.endBytes === end',

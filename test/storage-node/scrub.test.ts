@@ -1,8 +1,8 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
-import { CrashFs } from '../../src/testing/index.ts';
+import { CrashFs, type CallScheduler } from '../../src/testing/index.ts';
 import { bytesOf, get, put, SMALL } from './support/nodes.ts';
 
 async function openOn(files: CrashFs, more: NodeOptions = {}): Promise<StorageNode> {
@@ -119,3 +119,52 @@ test.each(['a live object', 'the header of a dead record', 'a tombstone'])(
     expect((await node.figures()).compaction.retiredVolumes).toBe(0);
   },
 );
+
+test('the daily scrub continues after a restart, and begins anew a day after its end', async () => {
+  const watch: CallScheduler & { onCall: (label: string) => void } = {
+    turn: (label) => Promise.resolve(watch.onCall(label)),
+    onCall: () => {},
+  };
+  const files = new CrashFs({ scheduler: watch });
+  const clock = { ms: 1_700_000_000_000 };
+  const filled = await openOn(files);
+  await filled.createBucket('b');
+  for (let i = 0; i < 80; i++) await put(filled, 'b', `n${i}`, bytesOf(60_000));
+  const numbers = (await filled.figures()).volumes.map(({ number }) => number);
+  numbers.sort((one, other) => one - other);
+  expect(numbers).toHaveLength(6);
+  await filled.close();
+  /** The volumes that are scrubbed until the node is closed: in one of them, or after the pass. */
+  const scrubbed = async (last: number | 'end' | 'none is due'): Promise<number[]> => {
+    const options = { ...SMALL, upkeepMs: 5, scrubBytesPerSecond: 2 ** 50 };
+    const environment = { ...MACHINE, files, now: () => clock.ms };
+    const node = await StorageNode.open('/node', options, environment);
+    onTestFinished(() => node.close());
+    const before = (await node.figures()).scrub.finishedMs;
+    const found = new Set<number>();
+    let closed: Promise<void> | undefined;
+    watch.onCall = (label) => {
+      const volume = node.progress('scrubbing')?.volume;
+      if (volume === undefined || !label.startsWith('read')) return;
+      found.add(volume);
+      if (volume === last) closed ??= node.close();
+    };
+    let rounds = 0;
+    await vi.waitUntil(async () => {
+      rounds++;
+      if (last === 'none is due') return rounds > 4;
+      if (last !== 'end') return closed !== undefined;
+      return (await node.figures()).scrub.finishedMs !== before;
+    }, 20_000);
+    watch.onCall = () => {};
+    await node.close();
+    return [...found];
+  };
+  expect(await scrubbed(numbers[2]!)).toEqual(numbers.slice(0, 3));
+  expect(await scrubbed(numbers[4]!)).toEqual(numbers.slice(2, 5));
+  expect(await scrubbed('end')).toEqual(numbers.slice(4));
+  clock.ms += 3_600_000;
+  expect(await scrubbed('none is due')).toEqual([]);
+  clock.ms += 24 * 3_600_000;
+  expect(await scrubbed('end')).toEqual(numbers);
+});

@@ -1,3 +1,5 @@
+import { decodeScrubState, encodeScrubState, SCRUB_KEY } from '../ledger/scrub-record.ts';
+import type { ScrubState } from '../ledger/scrub-record.ts';
 import { DamagedObjectError, quoted } from '../node-errors.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import { isRecordSound } from '../volumes/record.ts';
@@ -36,18 +38,58 @@ export class Scrubber {
   current: { readonly volume: Volume; doneBytes: number } | undefined;
   verifiedBytes = 0;
   damagedRecords = 0;
-  finishedMs: number | undefined;
+  #state: ScrubState;
 
   constructor(parts: NodeParts, liveness: Liveness) {
     this.#parts = parts;
     this.#liveness = liveness;
+    this.#state = decodeScrubState(parts.store.get(SCRUB_KEY)?.data);
   }
 
-  /** `onVolume` is called after each volume. */
-  async scrub(
+  /** When a pass was last completed, in this run or an earlier one. */
+  get finishedMs(): number | undefined {
+    const { finishedMs } = this.#state;
+    return finishedMs === 0 ? undefined : finishedMs;
+  }
+
+  /** True if a pass is to be continued, or none was completed for so long. */
+  isDue(everyMs: number): boolean {
+    const { nextVolume, finishedMs } = this.#state;
+    const ageMs = this.#parts.now() - finishedMs;
+    // The clock may have been wrong.
+    return nextVolume > 0 || ageMs < 0 || ageMs > everyMs;
+  }
+
+  /** Continues the pass that is under way, or begins one. */
+  async continue(pace: Pace, isWanted: () => boolean): Promise<void> {
+    const { finishedMs, nextVolume } = this.#state;
+    const onVolume = ({ number }: Volume): Promise<void> =>
+      this.#record({ nextVolume: number + 1, finishedMs });
+    await this.#scrub(pace, isWanted, onVolume, nextVolume);
+  }
+
+  /** A whole pass. `onVolume` is called after each volume. */
+  scrub(
     pace: Pace,
     isWanted: () => boolean,
     onVolume?: (volume: Volume) => void,
+  ): Promise<ScrubReport> {
+    return this.#scrub(pace, isWanted, onVolume, 0);
+  }
+
+  async #record(state: ScrubState): Promise<void> {
+    const { onError, publisher } = this.#parts;
+    this.#state = state;
+    if (publisher.failure !== undefined) return;
+    const data = encodeScrubState(state);
+    await publisher.submit((turn) => turn.put(SCRUB_KEY, 1n, data)).catch(onError);
+  }
+
+  async #scrub(
+    pace: Pace,
+    isWanted: () => boolean,
+    onVolume: ((volume: Volume) => Promise<void> | void) | undefined,
+    fromNumber: number,
   ): Promise<ScrubReport> {
     const { volumes, now } = this.#parts;
     const report = {
@@ -59,6 +101,7 @@ export class Scrubber {
     };
     for (const volume of [...volumes].sort((one, other) => one.number - other.number)) {
       if (!isWanted()) return report;
+      if (volume.number < fromNumber) continue;
       if (volume.state === 'retired' || volume.state === 'creating') continue;
       report.volumes++;
       const pin = volume.pin();
@@ -69,9 +112,11 @@ export class Scrubber {
         this.current = undefined;
         pin.release();
       }
-      onVolume?.(volume);
+      // What was read in part is read again.
+      if (!isWanted()) return report;
+      await onVolume?.(volume);
     }
-    this.finishedMs = now();
+    await this.#record({ nextVolume: 0, finishedMs: now() });
     return report;
   }
 

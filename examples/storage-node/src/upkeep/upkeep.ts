@@ -30,7 +30,7 @@ export interface UpkeepOptions {
   readonly everyMs: number;
 }
 
-/** Interval between complete passes of the scrubber. */
+/** From the end of a complete pass of the scrubber to the next one. */
 const SCRUB_EVERY_MS = 24 * 3_600_000;
 
 /**
@@ -99,10 +99,11 @@ export class Upkeep {
 
   #scrubIfDue(): void {
     const { parts, scrubBytesPerSecond } = this.#options;
-    const { finishedMs = 0 } = this.scrubber;
-    const isDue = parts.now() - finishedMs > SCRUB_EVERY_MS;
-    if (scrubBytesPerSecond === 0 || this.#scrub !== undefined || !isDue) return;
-    this.#scrub = this.scrub(scrubBytesPerSecond)
+    if (scrubBytesPerSecond === 0 || this.#scrub !== undefined) return;
+    if (!this.scrubber.isDue(SCRUB_EVERY_MS)) return;
+    const pace = this.#pace(scrubBytesPerSecond);
+    this.#scrub = this.#scrubs
+      .run(() => this.scrubber.continue(pace, () => !this.#isStopped))
       .catch(parts.onError)
       .finally(() => (this.#scrub = undefined));
   }
