@@ -371,6 +371,31 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/s3/body-memory.test.ts',
   },
+  'connections without a request keep clients out': {
+    file: 'examples/storage-node/src/s3/s3-server.ts',
+    find: 'this.limits.maxConnections && !this.#closeIdlest()',
+    replace: 'this.limits.maxConnections',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'a new connection closes one whose request is under way': {
+    file: 'examples/storage-node/src/s3/s3-server.ts',
+    find: '      if (this.#handler.isBusy(socket)) continue;\n',
+    replace: '',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'connections that clients use make room before those without a request': {
+    file: 'examples/storage-node/src/s3/s3-server.ts',
+    find: 'if (isSilent || idlest === undefined)',
+    replace: 'if (idlest === undefined)',
+    test: 'test/storage-node/s3/connections.test.ts',
+  },
+  'connections leave no descriptors for files': {
+    file: 'examples/storage-node/src/cli/start.ts',
+    find: 'limits: { maxConnections: connectionsWithin(openFilesLimit(), io) }',
+    replace:
+      'limits: { maxConnections: Math.max(10_000, connectionsWithin(openFilesLimit(), io)) }',
+    test: 'test/storage-node/cli-limits.test.ts',
+  },
   'a stop waits for connections without a request': {
     file: 'examples/storage-node/src/s3/s3-server.ts',
     find: '      if (!this.#handler.isBusy(socket)) socket.destroy();\n',

@@ -133,11 +133,11 @@ test.each([
 /** Enough for connections that never get as far as the certificate. */
 const NO_CERTIFICATE = { certificate: '', key: '' };
 
-async function openTls(headersTimeoutMs: number) {
+async function openTls(headersTimeoutMs: number, maxConnections = 100) {
   const server = createS3Server(new MemoryNode(), {
     keys: [KEY],
     tls: NO_CERTIFICATE,
-    limits: { headersTimeoutMs },
+    limits: { headersTimeoutMs, maxConnections },
   });
   return { server, url: await server.listen() };
 }
@@ -193,4 +193,53 @@ test('a connection stays open after a response for longer than proxies keep it',
   const { url } = await open();
   const answer = await send(url, { ...GET, headers: { connection: 'keep-alive' } });
   expect(answer.headers['keep-alive']).toBe('timeout=75');
+});
+
+test('silent connections keep nobody out, and close none that clients use', async () => {
+  let nowMs = 0;
+  const monotonicMs = (): number => nowMs;
+  const { world, url } = await open({ limits: { maxConnections: 5 }, monotonicMs });
+  const used = await connected(url);
+  used.write(requestText(url, GET));
+  await once(used, 'data');
+  const busy = await connected(url);
+  const put = requestText(url, { method: 'PUT', target: '/bucket/key', body: 'stored' });
+  busy.write(put.slice(0, -1));
+  await expect.poll(() => world.server.stats.inFlight).toBe(1);
+  const silent = await Promise.all([1, 2, 3].map(() => connected(url)));
+  await expect.poll(() => world.server.stats.connections).toBe(5);
+  nowMs = 1001;
+  const late = [await connected(url), await connected(url)];
+  await Promise.all(silent.slice(0, 2).map(readAll));
+  expect(await send(url, GET)).toMatchObject({ status: 404 });
+  await readAll(silent[2]!);
+  for (const socket of [used, ...late]) {
+    socket.write(requestText(url, GET));
+    await once(socket, 'data');
+  }
+  busy.write(put.slice(-1));
+  const [answer] = (await once(busy, 'data')) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('clients that come at once find room; if all others are busy, a new one is closed', async () => {
+  const { world, url } = await open({ limits: { maxConnections: 8 } });
+  const waiting = await Promise.all(Array.from({ length: 8 }, () => connected(url)));
+  for (const socket of waiting) socket.write(requestText(url, GET));
+  await Promise.all(waiting.map((socket) => once(socket, 'data')));
+  const busy = await Promise.all(Array.from({ length: 8 }, () => connected(url)));
+  const put = requestText(url, { method: 'PUT', target: '/bucket/key', body: 'stored' });
+  for (const socket of busy) socket.write(put.slice(0, -1));
+  await expect.poll(() => world.server.stats.inFlight).toBe(8);
+  await Promise.all(waiting.map(readAll));
+  await readAll(await connected(url));
+  expect(world.server.stats.inFlight).toBe(8);
+});
+
+test('a connection in its TLS handshake makes room for others', async () => {
+  const { server, url } = await openTls(3_600_000, 2);
+  const sockets = [await connected(url), await connected(url), await connected(url)];
+  await readAll(sockets[0]!);
+  await expect.poll(() => server.stats.connections).toBe(2);
+  await server.close(0);
 });

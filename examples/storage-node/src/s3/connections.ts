@@ -87,6 +87,10 @@ export class Connections {
     return known !== undefined && (known.isEnding || known.unfinished.size > 0);
   }
 
+  hadRequest(socket: Duplex): boolean {
+    return this.#known.has(socket);
+  }
+
   #of(socket: Duplex): Connection {
     const known = this.#known.get(socket);
     if (known !== undefined) return known;

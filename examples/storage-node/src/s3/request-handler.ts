@@ -95,6 +95,10 @@ export class RequestHandler {
     return this.#connections.isBusy(socket);
   }
 
+  hadRequest(socket: Duplex): boolean {
+    return this.#connections.hadRequest(socket);
+  }
+
   async #run(
     message: IncomingMessage,
     response: ServerResponse,

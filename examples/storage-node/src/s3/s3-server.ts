@@ -53,6 +53,15 @@ const PACE_CHECK_MS = 5000;
 /** Requests that are not done by then are aborted. */
 const CLOSE_GRACE_MS = 10_000;
 
+/** A client sends its first request sooner. */
+const SILENT_MS = 1000;
+
+interface OpenSocket {
+  /** It gets the requests: the same, or that of TLS over it. */
+  socket: Socket;
+  readonly openedMs: number;
+}
+
 /** The S3 server of a node. Does not listen until `listen`. */
 export class S3Server {
   readonly stats: S3Stats = new S3Stats();
@@ -62,9 +71,10 @@ export class S3Server {
   readonly #pace: PaceKeeper;
   readonly #keys: AccessKeys;
   readonly #timer: NodeJS.Timeout;
+  readonly #monotonicMs: () => number;
   readonly #handler: RequestHandler;
-  /** Open TCP connections. The value gets the requests: the same, or that of TLS over it. */
-  readonly #sockets = new Map<Socket, Socket>();
+  /** Open TCP connections, the oldest first. */
+  readonly #sockets = new Map<Socket, OpenSocket>();
   readonly #byPeer = new Map<string, Socket>();
 
   constructor(node: ObjectNode, options: S3ServerOptions) {
@@ -74,6 +84,7 @@ export class S3Server {
     const keys = new AccessKeys(options.keys);
     this.#keys = keys;
     this.#pace = new PaceKeeper(this.limits);
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
     const settings: S3Settings = {
       limits: this.limits,
       scheme: this.#scheme,
@@ -82,7 +93,7 @@ export class S3Server {
       domains: domainsOf(options.domains),
       owner: ownerOf(options.keys),
       now: options.now ?? Date.now,
-      monotonicMs: options.monotonicMs ?? (() => performance.now()),
+      monotonicMs: this.#monotonicMs,
     };
     this.#handler = new RequestHandler({
       node,
@@ -128,12 +139,15 @@ export class S3Server {
     // Headers are counted with the request, and limited by their bytes. With a separate limit, Node
     // 20 silently drops headers above it, and Node 24 answers 431.
     server.maxHeadersCount = 0;
-    server.maxConnections = this.limits.maxConnections;
     server.setTimeout(this.limits.idleTimeoutMs);
     server.on('connection', (socket: Socket) => {
+      if (this.#sockets.size >= this.limits.maxConnections && !this.#closeIdlest()) {
+        socket.destroy();
+        return;
+      }
       const peer = peerOf(socket);
       this.stats.connections++;
-      this.#sockets.set(socket, socket);
+      this.#sockets.set(socket, { socket, openedMs: this.#monotonicMs() });
       this.#byPeer.set(peer, socket);
       socket.once('close', () => {
         this.stats.connections--;
@@ -143,7 +157,8 @@ export class S3Server {
     });
     server.on('secureConnection', (socket: Socket) => {
       const below = this.#byPeer.get(peerOf(socket));
-      if (below !== undefined && this.#sockets.has(below)) this.#sockets.set(below, socket);
+      const known = below === undefined ? undefined : this.#sockets.get(below);
+      if (known !== undefined) known.socket = socket;
     });
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
       handler.clientFailed(error, socket);
@@ -195,9 +210,29 @@ export class S3Server {
     clearTimeout(grace);
   }
 
+  /**
+   * Makes room for a new connection: closes the oldest that is silent from the start, or else the
+   * oldest that waits for its next request. Node's `maxConnections` would keep new clients out.
+   */
+  #closeIdlest(): boolean {
+    const silentSinceMs = this.#monotonicMs() - SILENT_MS;
+    let idlest: Socket | undefined;
+    for (const [below, { socket, openedMs }] of this.#sockets) {
+      if (this.#handler.isBusy(socket)) continue;
+      const isSilent = openedMs < silentSinceMs && !this.#handler.hadRequest(socket);
+      if (isSilent || idlest === undefined) idlest = below;
+      if (isSilent) break;
+    }
+    if (idlest === undefined) return false;
+    this.#sockets.get(idlest)?.socket.destroy();
+    // Its descriptor is free now, and its place too; the event of its end comes later.
+    this.#sockets.delete(idlest);
+    return true;
+  }
+
   /** Node's own list of idle connections has none that has not sent a request yet. */
   #destroyIdle(): void {
-    for (const socket of this.#sockets.values()) {
+    for (const { socket } of this.#sockets.values()) {
       if (!this.#handler.isBusy(socket)) socket.destroy();
     }
   }
