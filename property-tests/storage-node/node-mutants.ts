@@ -347,6 +347,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/s3/host-style.test.ts',
   },
+  'an object with a checksum whose bucket is in the host name is created as a bucket': {
+    file: 'examples/storage-node/src/s3/dispatch.ts',
+    find: ' || (isCreation && NOT_OF_CREATION.test(name))',
+    replace: '',
+    test: 'test/storage-node/s3/host-style.test.ts',
+  },
   'a host name that is none of the domains is taken for one': {
     file: 'examples/storage-node/src/s3/call/bucket-host.ts',
     find: '  if (longest !== undefined) return name.slice(0, -longest.length - 1);\n',

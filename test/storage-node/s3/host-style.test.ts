@@ -88,6 +88,9 @@ test.each([
   ['PUT', '/marker.txt', { 'x-amz-meta-a': 'b' }],
   ['PUT', '/marker.txt', { 'if-none-match': '*' }],
   ['PUT', '/marker.txt?x-id=PutObject', {}],
+  ['PUT', '/marker.txt', { 'x-amz-checksum-crc32': 'AAAAAA==' }],
+  ['PUT', '/marker.txt', { 'x-amz-sdk-checksum-algorithm': 'CRC32' }],
+  ['PUT', '/marker.txt', { 'x-amz-storage-class': 'STANDARD' }],
   ['DELETE', '/empty?x-id=DeleteObject', {}],
   ['GET', '/?location=', {}],
   ['GET', '/?versions=', {}],
@@ -102,6 +105,13 @@ test.each([
     expect(node.buckets()).toHaveLength(3);
   },
 );
+
+test('a setting of a bucket may have a checksum: it is no object', async () => {
+  const { ask } = await open();
+  const headers = { 'x-amz-checksum-crc32': 'AAAAAA==' };
+  const answer = await ask('PUT', '/photos?versioning=', headers);
+  expect(answer).toMatchObject({ status: 501, code: 'NotImplemented' });
+});
 
 test('a host name that is no bucket, and an address, leave the bucket in the path', async () => {
   const { world } = await open();

@@ -190,6 +190,14 @@ const OF_BUCKETS: ReadonlySet<string> = new Set([
   ...Object.values(BUCKET_METHODS).flatMap(({ byKey }) => [...byKey.keys()]),
 ]);
 
+/** Sub-resources of any method, and what goes with one. */
+const SUB_RESOURCES: ReadonlySet<string> = new Set([
+  'partNumber',
+  ...[BUCKET_METHODS, OBJECT_METHODS].flatMap((methods) =>
+    Object.values(methods).flatMap(({ byKey }) => [...byKey.keys()]),
+  ),
+]);
+
 /** What SDKs call an operation on an object, in the query name `x-id`. */
 const OBJECT_OPERATIONS: ReadonlySet<string> = new Set([
   'CopyObject',
@@ -199,8 +207,15 @@ const OBJECT_OPERATIONS: ReadonlySet<string> = new Set([
   ),
 ]);
 
-/** Headers of an object that the creation of a bucket cannot have. */
+/** Headers of an object that no request for a bucket can have. */
 const OF_OBJECTS = /^(?:if-(?:none-)?match|x-amz-(?:copy-source|tagging|meta-.*))$/s;
+
+/**
+ * Headers of an object that the creation of a bucket cannot have. SDKs send a checksum with every
+ * object, also with an empty one, and with settings of buckets, but not with their creation.
+ */
+const NOT_OF_CREATION =
+  /^x-amz-(?:checksum-.*|sdk-checksum-algorithm|trailer|storage-class|website-redirect-location)$/s;
 
 /**
  * A request for a bucket without a key, or without a bucket, that can only mean more: its client
@@ -214,8 +229,10 @@ function isByHost(request: S3Request): boolean {
   }
   if (request.key !== undefined) return false;
   if (id !== undefined && OBJECT_OPERATIONS.has(id)) return true;
-  return (
-    request.method === 'PUT' && [...request.headers.keys()].some((name) => OF_OBJECTS.test(name))
+  if (request.method !== 'PUT') return false;
+  const isCreation = !request.query.some(([name]) => SUB_RESOURCES.has(name));
+  return [...request.headers.keys()].some(
+    (name) => OF_OBJECTS.test(name) || (isCreation && NOT_OF_CREATION.test(name)),
   );
 }
 
@@ -233,14 +250,6 @@ async function putPart(call: S3Call): Promise<void> {
   const isCopy = call.request.header('x-amz-copy-source') !== undefined;
   await (isCopy ? uploadPartCopy(call) : uploadPart(call));
 }
-
-/** Sub-resources of any method, and what goes with one. */
-const SUB_RESOURCES: ReadonlySet<string> = new Set([
-  'partNumber',
-  ...[BUCKET_METHODS, OBJECT_METHODS].flatMap((methods) =>
-    Object.values(methods).flatMap(({ byKey }) => [...byKey.keys()]),
-  ),
-]);
 
 /** Methods that change something: as another operation, they would change something else. */
 const CHANGING: ReadonlySet<string> = new Set(['PUT', 'POST', 'DELETE']);
