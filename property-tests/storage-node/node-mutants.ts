@@ -335,6 +335,24 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '!SUB_RESOURCES',
     test: 'test/storage-node/s3/protocol.test.ts',
   },
+  'a full node fails the check of its supervisor': {
+    file: 'examples/storage-node/src/admin/admin-server.ts',
+    find: "status: ofPut ? 'full' : 'ok',",
+    replace: "status: 'full',",
+    test: 'test/storage-node/admin/admin-server.test.ts',
+  },
+  'a full node says that it takes bodies': {
+    file: 'examples/storage-node/src/admin/admin-server.ts',
+    find: "status: ofPut ? 'full' : 'ok',",
+    replace: "status: 'ok',",
+    test: 'test/storage-node/admin/admin-server.test.ts',
+  },
+  'a disk is full only once its reserve is used': {
+    file: 'examples/storage-node/src/full-disk-watch.ts',
+    find: 'return !space.hasRoom(BODY_BYTES);',
+    replace: 'return !space.hasRoom(0);',
+    test: 'test/storage-node/full-disk-notices.test.ts',
+  },
   'a host name that begins with a bucket is ignored': {
     file: 'examples/storage-node/src/s3/request-handler.ts',
     find: "    if (settings.domains.length === 0) assertMeantByPath(request.header('host'), node);\n",

@@ -10,8 +10,8 @@ interface FullNode {
   readonly node: StorageNode;
   readonly notices: string[];
   readonly errors: Error[];
-  /** Takes all remaining space; `false` frees it. */
-  readonly ballast: (isThere: boolean) => Promise<void>;
+  /** Takes all remaining space but `leftBytes`; `false` frees it. */
+  readonly ballast: (isThere: boolean, leftBytes?: number) => Promise<void>;
 }
 
 async function nodeOn(capacityBytes: number): Promise<FullNode> {
@@ -35,9 +35,10 @@ async function nodeOn(capacityBytes: number): Promise<FullNode> {
     node,
     notices,
     errors,
-    ballast: async (isThere) => {
+    ballast: async (isThere, leftBytes = 0) => {
       const { sizeBytes } = await files.stat('/other/ballast');
-      await file.truncate(isThere ? sizeBytes + (await files.freeBytes('/other')) : 0);
+      const takenBytes = sizeBytes + (await files.freeBytes('/other')) - leftBytes;
+      await file.truncate(isThere ? takenBytes : 0);
     },
   };
 }
@@ -69,12 +70,14 @@ test('a full disk and space again are told once, also on the status page', async
   ).rejects.toMatchObject({ code: 'NO_SPACE' });
   expect(notices).toHaveLength(1);
   // The free space is measured, and too little.
-  await node.figures();
+  const { space } = await node.figures();
+  expect([node.isFull, space.isFull]).toEqual([true, true]);
   expect(notices).toHaveLength(1);
   for (let i = 0; i < count; i++) await node.delete('b', `n${i}`);
   await node.compact();
   await node.settled();
-  await node.figures();
+  const later = await node.figures();
+  expect([node.isFull, later.space.isFull]).toEqual([false, false]);
   expect(notices.slice(1)).toEqual([
     expect.stringMatching(
       /^there is space again: [2-9]\.\d MiB free, 1\.0 MiB reserved\. PUT works again$/,
@@ -83,6 +86,19 @@ test('a full disk and space again are told once, also on the status page', async
   expect(errors).toEqual([]);
   const { recentErrors } = await node.figures();
   expect(recentErrors.map(({ message }) => message)).toEqual(notices);
+});
+
+test('a disk is full when more than the reserve is free, but not enough for a body', async () => {
+  const { node, ballast } = await nodeOn(8 * MIB);
+  for (const [leftBytes, isFull] of [
+    [2.1 * MIB, false],
+    [1.9 * MIB, true],
+  ] as const) {
+    await ballast(true, Math.floor(leftBytes));
+    const { space } = await node.figures();
+    expect(space).toMatchObject({ isFull, reserveBytes: MIB, freeBytes: Math.floor(leftBytes) });
+    expect(node.isFull).toBe(isFull);
+  }
 });
 
 test('a disk without room for a large body is told again when it is full for small ones', async () => {

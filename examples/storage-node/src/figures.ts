@@ -1,3 +1,4 @@
+import { isFull } from './full-disk-watch.ts';
 import type { NodeFigures, VolumeFigures, WriteBufferFigures } from './node-figures.ts';
 import type { NodeParts } from './objects/node-parts.ts';
 import type { SpaceGauge } from './objects/space-gauge.ts';
@@ -90,6 +91,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
       // The disk usage of other programs is not known here.
       totalBytes: freeBytes + volumeBytes + store.stats().space.usedBytes,
       reserveBytes: space.reserveBytes,
+      isFull: isFull(space),
     },
     writes: {
       queuedBytes: budget.usedBytes,

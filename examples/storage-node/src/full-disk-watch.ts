@@ -9,8 +9,15 @@ export interface FullDiskEvents {
 
 /** There is space again when this share of the reserve is free above it. */
 const RESERVE_SHARE = 1 / 8;
+/** A disk without room for a body of this size counts as full, although smaller ones may fit. */
+const BODY_BYTES = 2 ** 20;
 /** A disk without room for a large body is full for smaller ones later: that is told again. */
 const MUCH_SMALLER = 8;
+
+/** By the space at the last check, and what was written since then. */
+export function isFull(space: Pick<SpaceGauge, 'hasRoom'>): boolean {
+  return !space.hasRoom(BODY_BYTES);
+}
 
 /**
  * Tells once that the disk is full, and once that there is space again. Background work fails again

@@ -71,6 +71,8 @@ export interface NodeFigures {
     readonly freeBytes: number;
     readonly totalBytes: number;
     readonly reserveBytes: number;
+    /** A PUT of 1 MiB would be refused. */
+    readonly isFull: boolean;
   };
   readonly writes: {
     readonly queuedBytes: number;
@@ -91,5 +93,7 @@ export interface NodeFigures {
 export interface FiguresSource {
   /** Why no write is accepted until the node is opened again; undefined: writes are accepted. */
   readonly failure?: Error | undefined;
+  /** As in the figures, without a look at the disk. */
+  readonly isFull?: boolean;
   figures(): Promise<NodeFigures>;
 }

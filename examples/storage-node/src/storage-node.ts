@@ -21,6 +21,7 @@ import type {
   UploadListOptions,
 } from './object-node.ts';
 import { figuresOf } from './figures.ts';
+import { isFull } from './full-disk-watch.ts';
 import type { FiguresSource, NodeFigures } from './node-figures.ts';
 import type { BucketPolicy } from './ledger/bucket-record.ts';
 import { byteNameOf } from './names/byte-name.ts';
@@ -313,6 +314,11 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   /** Why the metadata store accepts no more writes; undefined: it does. */
   get failure(): Error | undefined {
     return this.#opened.parts.publisher.failure;
+  }
+
+  /** True if PUTs are refused for lack of space, as of the last look at the disk. */
+  get isFull(): boolean {
+    return isFull(this.#opened.space);
   }
 
   /** Changes of the metadata and acknowledgements of the buffer since the node was opened. */

@@ -45,11 +45,40 @@ test('health says whether writes are accepted', async () => {
     await admin.close();
     await world.close();
   });
-  const failed = await fetch(`${url}/health`);
-  expect([failed.status, await failed.json()]).toEqual([503, { status: 'failed', reason: 'lost' }]);
   const { url: sound } = await open();
-  const answer = await fetch(`${sound}/health`);
-  expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+  for (const path of ['/health', '/health/put']) {
+    const failed = await fetch(url + path);
+    expect([failed.status, await failed.json()]).toEqual([
+      503,
+      { status: 'failed', reason: 'lost' },
+    ]);
+    const answer = await fetch(sound + path);
+    expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+  }
+});
+
+test('a full node is alive, and says that it takes no PUT', async () => {
+  const node = await StorageNode.open(await temporaryDirectory(), { reserveBytes: 2 ** 50 });
+  const world = await openWorld({}, node);
+  const admin = createAdminServer({ node, s3: world.server.stats });
+  const url = await admin.listen();
+  onTestFinished(async () => {
+    await admin.close();
+    await world.close();
+    await node.close();
+  });
+  await node.createBucket('bucket');
+  const put = new PutObjectCommand({ Bucket: 'bucket', Key: 'a', Body: 'hello' });
+  await expect(world.client.send(put)).rejects.toMatchObject({ name: 'InsufficientStorage' });
+  const health = await fetch(`${url}/health`);
+  const reason = expect.stringContaining('the disk is full: PUT is refused');
+  expect([health.status, await health.json()]).toEqual([200, { status: 'ok', full: true, reason }]);
+  const forPut = await fetch(`${url}/health/put`);
+  expect(forPut.status).toBe(503);
+  expect(await forPut.json()).toEqual({ status: 'full', full: true, reason });
+  const exposition = await (await fetch(`${url}/metrics`)).text();
+  expect(metric(exposition, 'lodestore_node_full').get('')).toBe(1);
+  expect((await node.figures()).space.isFull).toBe(true);
 });
 
 test('metrics count what happened', async () => {
@@ -63,6 +92,7 @@ test('metrics count what happened', async () => {
   expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
   const exposition = await answer.text();
   expect(metric(exposition, 'lodestore_node_objects').get('')).toBe(1);
+  expect(metric(exposition, 'lodestore_node_full').get('')).toBe(0);
   expect([...metric(exposition, 'lodestore_node_s3_requests_total')]).toEqual([
     ['{operation="PutObject",status="200"}', 1],
     ['{operation="PutObject",status="404"}', 1],

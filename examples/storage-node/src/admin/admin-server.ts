@@ -27,7 +27,7 @@ export interface AdminServerOptions {
 const SAMPLE_MS = 1000;
 const HISTORY_SAMPLES = 300;
 
-const PATHS = 'known paths: /, /metrics, /health, /status.json\n';
+const PATHS = 'known paths: /, /metrics, /health, /health/put, /status.json\n';
 
 const SECURITY = {
   'content-security-policy':
@@ -95,12 +95,10 @@ export class AdminServer {
     const { pathname, searchParams } = new URL(target, 'http://node');
     const file = this.#options.page?.get(pathname);
     if (file !== undefined) return send(response, 200, file.contentType, file.bytes);
-    if (pathname === '/health') {
-      const { failure } = this.#options.node;
-      const health =
-        failure === undefined ? { status: 'ok' } : { status: 'failed', reason: failure.message };
-      const text = `${JSON.stringify(health)}\n`;
-      return send(response, failure === undefined ? 200 : 503, 'application/json', text);
+    if (pathname === '/health' || pathname === '/health/put') {
+      const health = healthOf(this.#options.node, pathname === '/health/put');
+      const status = health.status === 'ok' ? 200 : 503;
+      return send(response, status, 'application/json', `${JSON.stringify(health)}\n`);
     }
     if (pathname === '/metrics') {
       const own = expositionOf(await this.#options.node.figures(), this.#options.s3);
@@ -132,6 +130,26 @@ export class AdminServer {
       samples: this.#history.since(sinceMs),
     };
   }
+}
+
+const FULL_DISK =
+  'the disk is full: PUT is refused (507 InsufficientStorage) until objects are deleted, incomplete ' +
+  'uploads are aborted, or other files are removed';
+
+interface Health {
+  readonly status: 'ok' | 'full' | 'failed';
+  readonly full?: true;
+  readonly reason?: string;
+}
+
+/**
+ * A full node is alive: to start it again frees nothing, and GET and DELETE work. `ofPut`: whether
+ * it also takes bodies. Nothing is read from the disk, so that a slow one fails no check.
+ */
+function healthOf({ failure, isFull }: FiguresSource, ofPut: boolean): Health {
+  if (failure !== undefined) return { status: 'failed', reason: failure.message };
+  if (isFull !== true) return { status: 'ok' };
+  return { status: ofPut ? 'full' : 'ok', full: true, reason: FULL_DISK };
 }
 
 /** True for a host name that always means this machine; other names depend on a DNS server. */

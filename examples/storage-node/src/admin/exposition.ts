@@ -161,6 +161,11 @@ export function expositionOf(figures: NodeFigures, stats: S3Stats): string {
     'Bytes kept free, so that deletes work on a full disk.',
     space.reserveBytes,
   );
+  out.gauge(
+    'full',
+    '1 while a PUT of 1 MiB would be refused for lack of space.',
+    space.isFull ? 1 : 0,
+  );
   out.gauge('write_queue_bytes', 'Bytes that wait to be written.', writes.queuedBytes);
   out.gauge('write_queue_length', 'Writes that wait.', writes.queued);
   addWriteBuffer(out, figures);

@@ -31,9 +31,9 @@ function uploadsText({ uploads, uploadSpace }: StatusReport): string {
   return `incomplete uploads ${uploads} (${textOfBytes(partBytes)}, the oldest of ${since})`;
 }
 
-function spaceText({ freeBytes, reserveBytes }: NodeFigures['space']): string {
+function spaceText({ freeBytes, reserveBytes, isFull }: NodeFigures['space']): string {
   const [free, reserve] = [textOfBytes(freeBytes), textOfBytes(reserveBytes)];
-  return freeBytes < reserveBytes
+  return isFull
     ? `${free} free: full. PUT is refused below ${reserve}`
     : `${free} free, ${reserve} of them reserved`;
 }
