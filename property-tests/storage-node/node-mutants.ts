@@ -335,6 +335,24 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '!SUB_RESOURCES',
     test: 'test/storage-node/s3/protocol.test.ts',
   },
+  'a failure of the node is in no log without an access log': {
+    file: 'examples/storage-node/src/cli/start.ts',
+    find: '      log.sayOnce(`${entry.path} ${entry.cause}`, failureText(entry));\n',
+    replace: '',
+    test: 'test/storage-node/cli-messages.test.ts',
+  },
+  'a stop is taken for a kill': {
+    file: 'examples/storage-node/src/cli/start.ts',
+    find: '    await forgetRunning(directory);\n',
+    replace: '',
+    test: 'test/storage-node/cli-messages.test.ts',
+  },
+  'a key file that is no JSON is told with its secrets': {
+    file: 'examples/storage-node/src/cli/key-file.ts',
+    find: '`it is not JSON${place}`',
+    replace: '`it is not JSON${place}: ${(error as Error).message}`',
+    test: 'test/storage-node/keys.test.ts',
+  },
   'a full node fails the check of its supervisor': {
     file: 'examples/storage-node/src/admin/admin-server.ts',
     find: "status: ofPut ? 'full' : 'ok',",

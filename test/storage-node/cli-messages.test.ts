@@ -1,4 +1,4 @@
-import { open, readdir, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { LogLines } from '../../examples/storage-node/src/cli/log-lines.ts';
@@ -6,6 +6,7 @@ import { run } from '../../examples/storage-node/src/cli/run.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { cli, type Said } from './support/cli.ts';
 import { bytesOf, etagOf, openNode, put } from './support/nodes.ts';
+import { KEY, send } from './support/signed-request.ts';
 
 test('status shows the bytes and the age of incomplete uploads', async () => {
   const data = await temporaryDirectory();
@@ -35,15 +36,21 @@ test('status shows the bytes and the age of incomplete uploads', async () => {
   expect((await cli(['status', '--data', data])).out).toMatch(/, incomplete uploads 0$/m);
 });
 
-/** `start` until it serves, then stopped at once. */
-async function startAndStop(data: string, args: readonly string[] = []): Promise<Said> {
+/** `start` until it serves and `work` is done, then stopped. */
+async function startAndStop(
+  data: string,
+  args: readonly string[] = [],
+  work: (endpoint: string) => Promise<void> = async () => {},
+): Promise<Said> {
   const stop = new AbortController();
   let [out, err] = ['', ''];
   const at = ['--data', data, '--port', '0', '--admin-port', '0', ...args];
   const code = await run(['start', ...at], {
     out: (text) => {
       out += text;
-      if (out.includes('Data ')) stop.abort();
+      if (!text.startsWith('Data ')) return;
+      const [, endpoint = ''] = /^S3 endpoint +(\S+)$/m.exec(out) ?? [];
+      void work(endpoint).finally(() => stop.abort());
     },
     err: (text) => (err += text),
     isTerminal: false,
@@ -88,6 +95,7 @@ test('a stop and a start after a kill are told', async () => {
     '',
   ]);
   expect(first.err).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z stopping/);
+  expect((await startAndStop(data)).out).not.toContain('Recovery');
   // As after a kill: the file is there, and behind the last group are bytes of an unknown write.
   const dead = { pid: 2 ** 22 + 1, control: 'http://127.0.0.1:1', token: 'x' };
   await writeFile(join(data, 'running.json'), JSON.stringify(dead));
@@ -105,6 +113,34 @@ test('a stop and a start after a kill are told', async () => {
   expect((await startAndStop(data)).out).toMatch(
     /^Recovery {7}the node was not stopped; opened in \d+ ms, 2\.0 KiB of unacknowledged writes removed$/m,
   );
+});
+
+test('a failure of the node is logged once, also without an access log', async () => {
+  const data = await temporaryDirectory();
+  const node = await openNode(data);
+  await node.createBucket('b');
+  const body = bytesOf(1_000);
+  await put(node, 'b', 'n', body);
+  await node.close();
+  const path = join(data, 'volumes', 'volume-00000001.vol');
+  const at = (await readFile(path)).indexOf(body);
+  const volume = await open(path, 'r+');
+  await volume.write(Buffer.from([body[0]! ^ 1]), 0, 1, at);
+  await volume.close();
+  const keys = ['--access-key', KEY.accessKeyId, '--secret-key', KEY.secretAccessKey];
+  const statuses: number[] = [];
+  const { err } = await startAndStop(data, keys, async (endpoint) => {
+    for (const target of ['/b/n', '/b/n', '/b/none']) {
+      statuses.push((await send(endpoint, { method: 'GET', target })).status);
+    }
+  });
+  expect(statuses).toEqual([500, 500, 404]);
+  const lines = err.split('\n').filter((line) => line.includes(' failed: '));
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^\S+Z GetObject \/b\/n failed: .* not what was stored \(request [0-9A-F]+\)$/,
+    ),
+  ]);
 });
 
 test('damaged metadata is told with the remedies of a node, and no other', async () => {
