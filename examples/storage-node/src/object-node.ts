@@ -85,11 +85,11 @@ export interface PutOptions {
    * error.
    */
   readonly describe: () => BodyDescription | Promise<BodyDescription>;
-  readonly condition?: Condition;
+  readonly condition?: Condition | undefined;
   /** Durable when the call resolves, also in a bucket with deferred acknowledgement. */
   readonly acknowledge?: 'synced';
   /** Optional. With it, the node refuses early what cannot fit, and a body of another size. */
-  readonly sizeBytes?: number;
+  readonly sizeBytes?: number | undefined;
   readonly signal?: AbortSignal;
 }
 

@@ -145,7 +145,7 @@ export function verifyHeaderV4(
   nowMs: number,
 ): Authenticated {
   const header = authorizationHeaders.parse(authorization);
-  const { scope } = header;
+  const { scope, signedHeaders, signature } = header;
   const time = headerTime(head);
   const ms = parseAmzTime(time);
   if (ms === undefined) throw invalidTime();
@@ -159,7 +159,14 @@ export function verifyHeaderV4(
     const text = 'Missing required header for this request: x-amz-content-sha256';
     throw new ProtocolError('InvalidRequest', text);
   }
-  const signing = verify(head, keys, { ...header, time, contentSha256, isPresigned: false });
+  const signing = verify(head, keys, {
+    scope,
+    signedHeaders,
+    signature,
+    time,
+    contentSha256,
+    isPresigned: false,
+  });
   if (!header.isKnown) authorizationHeaders.keep(authorization, header);
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }

@@ -89,14 +89,17 @@ export function quotedEtag({ etag }: { readonly etag: string }): string {
   return `"${etag}"`;
 }
 
+/** Headers that the caller may add to: merged copies would cost more than a small response. */
+type NewHeaders = Record<string, string | number>;
+
 /** The headers of every response about an object. */
 export function validators(object: ObjectInfo): ReplyHeaders {
   return { etag: quotedEtag(object), 'last-modified': httpTime(object.modifiedMs) };
 }
 
 /** The `x-amz-checksum-…` headers of a stored object. */
-export function checksumHeaders({ checksums = {}, checksumType }: ObjectMeta): ReplyHeaders {
-  const headers: Record<string, string> = {};
+export function checksumHeaders({ checksums = {}, checksumType }: ObjectMeta): NewHeaders {
+  const headers: NewHeaders = {};
   for (const [name, value] of Object.entries(checksums)) {
     if (checksumAlgorithm(name) !== undefined)
       headers[`x-amz-checksum-${name.toLowerCase()}`] = value;
@@ -125,13 +128,14 @@ export function notModifiedHeaders(call: S3Call, details: ObjectDetails): ReplyH
 }
 
 /** Headers of a GET or HEAD, except length and range. */
-export function objectHeaders(call: S3Call, details: ObjectDetails): ReplyHeaders {
-  const headers: Record<string, string | number> = {
+export function objectHeaders(call: S3Call, details: ObjectDetails): NewHeaders {
+  const headers: NewHeaders = {
     'accept-ranges': 'bytes',
     'content-type': 'binary/octet-stream',
-    ...validators(details),
-    ...details.meta.headers,
+    etag: quotedEtag(details),
+    'last-modified': httpTime(details.modifiedMs),
   };
+  Object.assign(headers, details.meta.headers);
   const tags = Object.keys(details.meta.tags ?? {}).length;
   if (tags > 0) headers['x-amz-tagging-count'] = tags;
   for (const [name, value] of call.request.query) {

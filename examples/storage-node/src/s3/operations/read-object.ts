@@ -140,17 +140,15 @@ async function read(call: S3Call, withBody: boolean): Promise<void> {
     const isWhole = range === undefined;
     const lengthBytes = isWhole ? details.sizeBytes : range.endBytes - range.startBytes;
     const wantsChecksum = call.request.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
-    const headers = {
-      ...objectHeaders(call, details),
-      ...(wantsChecksum && checked !== undefined && checksumHeaders(checked)),
-      ...further,
-      'content-length': lengthBytes,
-      // No range has the bytes of an empty part.
-      ...(range !== undefined &&
-        lengthBytes > 0 && {
-          'content-range': `bytes ${range.startBytes}-${range.endBytes - 1}/${details.sizeBytes}`,
-        }),
-    };
+    const headers = objectHeaders(call, details);
+    if (wantsChecksum && checked !== undefined) Object.assign(headers, checksumHeaders(checked));
+    Object.assign(headers, further);
+    headers['content-length'] = lengthBytes;
+    // No range has the bytes of an empty part.
+    if (range !== undefined && lengthBytes > 0) {
+      const { startBytes, endBytes } = range;
+      headers['content-range'] = `bytes ${startBytes}-${endBytes - 1}/${details.sizeBytes}`;
+    }
     const status = isWhole ? 200 : 206;
     if (!withBody || lengthBytes === 0) {
       call.reply.empty(status, headers);

@@ -31,13 +31,12 @@ export async function putObject(call: S3Call): Promise<void> {
   let description: BodyDescription | undefined;
   const object = await call.node.put(call.bucket, call.key, await body.content(), {
     describe: async () => (description = describeBody(await body.verify(), meta)),
-    ...(condition !== undefined && { condition }),
-    ...(body.sizeBytes !== undefined && { sizeBytes: body.sizeBytes }),
+    condition,
+    sizeBytes: body.sizeBytes,
   });
-  call.reply.empty(200, {
-    etag: quotedEtag(object),
-    ...(description !== undefined && checksumHeaders(description.meta)),
-  });
+  const headers = description === undefined ? {} : checksumHeaders(description.meta);
+  headers['etag'] = quotedEtag(object);
+  call.reply.empty(200, headers);
 }
 
 export async function deleteObject(call: S3Call): Promise<void> {

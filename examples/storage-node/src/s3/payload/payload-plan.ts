@@ -7,20 +7,22 @@ import { ChunkSignatures } from './chunk-signature.ts';
 /** How to read the body of a request, and what it must match. */
 export interface PayloadPlan {
   /** Transferred bytes, if the client declared them. */
-  readonly wireBytes?: number;
+  readonly wireBytes?: number | undefined;
   /** Bytes of content, if the client declared them. */
-  readonly contentBytes?: number;
+  readonly contentBytes?: number | undefined;
   /** Only if the body is framed. */
-  readonly decoder?: ChunkDecoder;
+  readonly decoder?: ChunkDecoder | undefined;
   /** Hexadecimal. */
-  readonly sha256?: string;
+  readonly sha256?: string | undefined;
   /** Base64. */
-  readonly md5?: string;
-  readonly checksum?: {
-    readonly algorithm: ChecksumAlgorithm;
-    /** Base64; absent if it comes in the trailer. */
-    readonly value?: string;
-  };
+  readonly md5?: string | undefined;
+  readonly checksum?:
+    | {
+        readonly algorithm: ChecksumAlgorithm;
+        /** Base64; absent if it comes in the trailer. */
+        readonly value?: string;
+      }
+    | undefined;
 }
 
 const CHECKSUM = 'x-amz-checksum-';
@@ -53,12 +55,31 @@ const ABOUT_CHECKSUMS = new Set([
 export function sentChecksums(
   headers: ReadonlyMap<string, string>,
 ): { readonly algorithm: ChecksumAlgorithm; readonly value: string }[] {
-  return [...headers].flatMap(([name, value]) => {
-    if (!name.startsWith(CHECKSUM) || ABOUT_CHECKSUMS.has(name)) return [];
+  const sent: { algorithm: ChecksumAlgorithm; value: string }[] = [];
+  for (const [name, value] of headers) {
+    if (!name.startsWith(CHECKSUM) || ABOUT_CHECKSUMS.has(name)) continue;
     const algorithm = checksumAlgorithm(name.slice(CHECKSUM.length));
-    if (algorithm !== undefined) return [{ algorithm, value }];
-    throw new ProtocolError('InvalidRequest', `The checksum ${name} is not supported`);
-  });
+    if (algorithm === undefined) {
+      throw new ProtocolError('InvalidRequest', `The checksum ${name} is not supported`);
+    }
+    sent.push({ algorithm, value });
+  }
+  return sent;
+}
+
+/** The checksums that will come in the trailer. @throws ProtocolError for anything else there */
+function trailingChecksums(names: string): { algorithm: ChecksumAlgorithm }[] {
+  const named: { algorithm: ChecksumAlgorithm }[] = [];
+  for (const given of names.split(',')) {
+    const name = given.trim();
+    const match = /^x-amz-checksum-(\w+)$/.exec(name.toLowerCase());
+    const algorithm = checksumAlgorithm(match?.[1] ?? '');
+    if (algorithm !== undefined) named.push({ algorithm });
+    else if (name !== '') {
+      throw new ProtocolError('InvalidRequest', `The trailer ${name} is not supported`);
+    }
+  }
+  return named;
 }
 
 function checksumHeader(headers: ReadonlyMap<string, string>): PayloadPlan['checksum'] {
@@ -70,14 +91,8 @@ function checksumHeader(headers: ReadonlyMap<string, string>): PayloadPlan['chec
     }
     named.push({ algorithm, value });
   }
-  for (const name of (headers.get('x-amz-trailer') ?? '').split(',')) {
-    const match = /^x-amz-checksum-(\w+)$/.exec(name.trim().toLowerCase());
-    const algorithm = checksumAlgorithm(match?.[1] ?? '');
-    if (algorithm !== undefined) named.push({ algorithm });
-    else if (name.trim() !== '') {
-      throw new ProtocolError('InvalidRequest', `The trailer ${name.trim()} is not supported`);
-    }
-  }
+  const trailer = headers.get('x-amz-trailer');
+  if (trailer !== undefined) named.push(...trailingChecksums(trailer));
   if (named.length > 1) {
     const text =
       'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.';
@@ -133,11 +148,6 @@ export function planPayload(
   const md5 = md5Header(headers);
   const checksum = checksumHeader(headers);
   assertNamedAlgorithm(headers, checksum);
-  const common = {
-    ...(wireBytes !== undefined && { wireBytes }),
-    ...(md5 !== undefined && { md5 }),
-    ...(checksum !== undefined && { checksum }),
-  };
   if (mode.startsWith('STREAMING-')) {
     if (!STREAMING.test(mode)) {
       throw new ProtocolError('NotImplemented', `The payload mode ${mode} is not implemented`);
@@ -148,17 +158,17 @@ export function planPayload(
       throw new ProtocolError('MissingContentLength', text);
     }
     const decoder = decoderOf(mode, contentBytes, authenticated, checksum);
-    return { ...common, contentBytes, decoder };
+    return { wireBytes, contentBytes, decoder, sha256: undefined, md5, checksum };
   }
   if (checksum !== undefined && checksum.value === undefined) {
     throw new ProtocolError('InvalidRequest', 'x-amz-trailer needs a payload with a trailer');
   }
-  const plain = { ...common, ...(wireBytes !== undefined && { contentBytes: wireBytes }) };
-  if (mode === 'UNSIGNED-PAYLOAD') return plain;
-  if (!/^[0-9a-f]{64}$/i.test(mode)) {
+  const isSigned = mode !== 'UNSIGNED-PAYLOAD';
+  if (isSigned && !/^[0-9a-f]{64}$/i.test(mode)) {
     const text =
       'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-… or a valid sha256 value.';
     throw new ProtocolError('InvalidArgument', text);
   }
-  return { ...plain, sha256: mode.toLowerCase() };
+  const sha256 = isSigned ? mode.toLowerCase() : undefined;
+  return { wireBytes, contentBytes: wireBytes, decoder: undefined, sha256, md5, checksum };
 }
