@@ -45,6 +45,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '        if (stop.aborted) return false;',
     test: 'test/storage-node/compaction-steps.test.ts',
   },
+  'an open on a full disk frees nothing in its volumes': {
+    file: 'examples/storage-node/src/full-disk-opening.ts',
+    find: '      yield* punchAll(puncher);\n    }',
+    replace: '      return;\n    }',
+    test: 'test/storage-node/full-disk-opening.test.ts',
+  },
   'a mark is dropped while an older volume may have what it is about': {
     file: 'examples/storage-node/src/upkeep/liveness.ts',
     find: 'if (mayHold && BigInt(other.number) <= header.key) return true;',

@@ -1,68 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { execFileSync } from 'node:child_process';
-import { mkdir, open, rm, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs } from '../../src/testing/index.ts';
-import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { mountedDisk, OPTIONS, simulatedDisk, type Disk } from './support/full-disks.ts';
 import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
-
-const OPTIONS: NodeOptions = {
-  ...SMALL,
-  volumeBytes: 256 * 1024,
-  indexVolumeBytes: 128 * 1024,
-  reserveFileBytes: 512 * 1024,
-};
-
-interface Disk {
-  readonly open: (more?: NodeOptions) => Promise<StorageNode>;
-  readonly freeBytes: () => Promise<number>;
-  /** Takes all remaining space; `false` frees it. */
-  readonly ballast: (isThere: boolean) => Promise<void>;
-}
-
-async function simulatedDisk(capacityBytes = 6 * 2 ** 20): Promise<Disk> {
-  const files = new CrashFs({ capacityBytes });
-  await files.makeDirectory('/other');
-  const file = await files.open('/other/ballast', 'wx');
-  const freeBytes = (): Promise<number> => files.freeBytes('/other');
-  return {
-    open: (more) => StorageNode.open('/node', { ...OPTIONS, ...more }, { ...MACHINE, files }),
-    freeBytes,
-    ballast: async (isThere) => {
-      const { sizeBytes } = await files.stat('/other/ballast');
-      await file.truncate(isThere ? sizeBytes + (await freeBytes()) : 0);
-    },
-  };
-}
-
-/** A tmpfs, which is unmounted even if the test fails. */
-async function mountedDisk(size = '12m'): Promise<Disk> {
-  const path = join(await temporaryDirectory(), 'disk');
-  await mkdir(path);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'lodestore-node-test', path]);
-  onTestFinished(() => void execFileSync('umount', ['--lazy', path]));
-  const freeBytes = async (): Promise<number> => {
-    const { bavail, bsize } = await statfs(path);
-    return bavail * bsize;
-  };
-  return {
-    open: (more) => StorageNode.open(join(path, 'node'), { ...OPTIONS, ...more }),
-    freeBytes,
-    ballast: async (isThere) => {
-      if (!isThere) return rm(join(path, 'ballast'), { force: true });
-      const file = await open(join(path, 'ballast'), 'a');
-      try {
-        await writeFile(file, Buffer.alloc(await freeBytes(), 'b'));
-      } finally {
-        await file.close();
-      }
-    },
-  };
-}
 
 async function fill(node: StorageNode, bodies: Map<string, Buffer>): Promise<unknown> {
   for (let i = 0; i < 1_000; i++) {

@@ -4,7 +4,10 @@ import { CrashFs } from '../../src/testing/index.ts';
 import { Counters } from '../../examples/storage-node/src/ledger/node-record.ts';
 import { Publisher } from '../../examples/storage-node/src/ledger/publisher.ts';
 import { SpaceGauge } from '../../examples/storage-node/src/objects/space-gauge.ts';
-import { ReserveFile } from '../../examples/storage-node/src/volumes/reserve-file.ts';
+import {
+  OPENING_BYTES,
+  ReserveFile,
+} from '../../examples/storage-node/src/volumes/reserve-file.ts';
 
 const LENGTH = 256 * 1024;
 
@@ -38,7 +41,11 @@ test('the reserve is made where twice its length is free, given up once, and mad
   const large = new ReserveFile(files, '/node', 4 * LENGTH);
   await large.make(100 * LENGTH);
   expect(large.isWhole).toBe(false);
+  expect(await files.freeBytes('/node')).toBe(3 * LENGTH - OPENING_BYTES);
+  // The small one, which was made beside the first, is only for an open.
+  expect(await longer.giveUpToOpen()).toBe(true);
   expect(await files.freeBytes('/node')).toBe(3 * LENGTH);
+  expect(await longer.giveUpToOpen()).toBe(false);
   expect(new ReserveFile(files, '/node', 0).isWhole).toBe(true);
 });
 

@@ -157,11 +157,13 @@ export class NodeRefusedError extends NodeError {
   readonly advice: string;
 
   constructor(
-    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'DAMAGED' | 'LOST_METADATA' | 'NO_NODE',
+    code:
+      'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'DAMAGED' | 'LOST_METADATA' | 'NO_NODE' | 'NO_SPACE',
     message: string,
     advice: string,
+    options?: ErrorOptions,
   ) {
-    super(code, `${message}. ${advice}`);
+    super(code, `${message}. ${advice}`, options);
     this.advice = advice;
   }
 }

@@ -1,10 +1,11 @@
 import { MetadataStore } from 'lodestore';
 import type { FileSystem } from 'lodestore/fs';
+import { openingError, OpeningRoom } from './full-disk-opening.ts';
 import { FullDiskWatch } from './full-disk-watch.ts';
 import { NodeRefusedError } from './node-errors.ts';
 import { decodeBucketRecord } from './ledger/bucket-record.ts';
 import { keyOf, lowerOf, rangeOf } from './ledger/keys.ts';
-import { unfinishedRebuild } from './ledger/metadata-directory.ts';
+import { removeLeftovers, unfinishedRebuild } from './ledger/metadata-directory.ts';
 import {
   COUNTERS_KEY,
   Counters,
@@ -26,7 +27,7 @@ import type { NodeParts } from './objects/node-parts.ts';
 import { SpaceGauge } from './objects/space-gauge.ts';
 import { Writers } from './objects/writers.ts';
 import { ByteBudget } from './volumes/byte-budget.ts';
-import { ReserveFile } from './volumes/reserve-file.ts';
+import { OPENING_BYTES, ReserveFile } from './volumes/reserve-file.ts';
 import { unusableVolume } from './volumes/unusable-volume.ts';
 import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
@@ -84,21 +85,35 @@ export async function openParts(
   options: Required<NodeOptions>,
   environment: NodeEnvironment,
 ): Promise<OpenedParts> {
+  const { files } = environment;
+  await ensureDirectory(files, directory);
+  try {
+    return await openIn(directory, options, environment);
+  } catch (error) {
+    throw await openingError(error, files, directory);
+  }
+}
+
+async function openIn(
+  directory: string,
+  options: Required<NodeOptions>,
+  environment: NodeEnvironment,
+): Promise<OpenedParts> {
   const { files, now } = environment;
   const startedMs = now();
-  await ensureDirectory(files, directory);
   const volumeDirectory = `${directory}/volumes`;
   await ensureDirectory(files, volumeDirectory);
   const reserve = new ReserveFile(files, directory, options.reserveFileBytes);
   await refuseWithoutMetadata(files, directory, volumeDirectory);
-  const store = await openStore(files, directory, reserve);
+  const { store, isShort } = await openStore(environment, directory, reserve);
   try {
     const found = await volumeFilesIn(files, volumeDirectory);
     const identity = await identityOf(store, found, environment);
     const made = makeParts(store, identity, volumeDirectory, options, environment, reserve);
     await made.space.look();
-    const recovery = await recover(made.parts, found, startedMs);
     loadRecords(made.parts);
+    const { onNotice } = options;
+    const recovery = await recover(made.parts, { directory, found, isShort, onNotice, startedMs });
     await made.space.look();
     await made.space.refill();
     return { ...made, recovery };
@@ -133,21 +148,25 @@ function lostMetadata(what: string, volumes: number): NodeRefusedError {
   );
 }
 
-/** On a full disk the reserve file makes room for the lock and the logs. */
+/** On a full disk the reserve makes room for the lock and the logs: `isShort`. */
 async function openStore(
-  files: FileSystem,
+  { files, now }: NodeEnvironment,
   directory: string,
   reserve: ReserveFile,
-): Promise<MetadataStore> {
+): Promise<{ readonly store: MetadataStore; readonly isShort: boolean }> {
   const open = (): Promise<MetadataStore> =>
     MetadataStore.open(`${directory}/metadata`, { fileSystem: files });
   try {
-    return await open();
+    return { store: await open(), isShort: false };
   } catch (error) {
     const isFull = (error as { code?: unknown }).code === 'LODESTORE_FULL';
+    if (!isFull) throw error;
     // If it cannot be removed, the disk is still full, and that is what is reported.
-    if (!isFull || !(await reserve.giveUp().catch(() => false))) throw error;
-    return open();
+    const isFreed =
+      (await reserve.giveUpToOpen().catch(() => false)) ||
+      (await removeLeftovers(files, directory, now()));
+    if (!isFreed) throw error;
+    return { store: await open(), isShort: true };
   }
 }
 
@@ -264,40 +283,56 @@ function giveLedger(volumes: VolumeSet, publisher: Publisher, counters: Counters
   };
 }
 
+interface RecoveryOptions {
+  readonly directory: string;
+  /** The numbers of the files of volumes. */
+  readonly found: readonly number[];
+  /** The store could not be opened without the reserve. */
+  readonly isShort: boolean;
+  readonly onNotice: (text: string) => void;
+  readonly startedMs: number;
+}
+
 async function recover(
   parts: NodeParts,
-  found: readonly number[],
-  startedMs: number,
+  { directory, found, isShort, onNotice, startedMs }: RecoveryOptions,
 ): Promise<NodeRecovery> {
   const { store, volumes, publisher, now } = parts;
   const files = new Set(found);
-  const gone: Volume[] = [];
+  const gone = new Set<Volume>();
   let cutBytes = 0;
   const shortVolumes: number[] = [];
   for (const [key, record] of store.entries(rangeOf('volume'))) {
     const volume = new Volume(decodeVolumeRecord(Number(lowerOf(key)), record));
     volumes.adopt(volume);
     // Nothing was published in a volume that was being created, not even that it is active.
-    if (volume.state === 'retired' || volume.state === 'creating') gone.push(volume);
+    if (volume.state === 'retired' || volume.state === 'creating') gone.add(volume);
     else if (!files.has(volume.number)) throw missing(volume);
     files.delete(volume.number);
   }
   if (files.size > 0) await refuseForeign(parts, [...files]);
-  // Serials must be reserved before the first is used.
-  await publisher.submit(() => undefined);
-  for (const volume of gone) await volumes.retire(volume);
   for (const volume of volumes) {
+    if (gone.has(volume)) continue;
     const fault = await volumes.inspect(volume.number);
     if (fault !== undefined) throw unusableVolume(volume.number, fault);
     const cut = await cutTail(parts, volume);
     if (cut < 0) shortVolumes.push(volume.number);
     else cutBytes += cut;
   }
+  const room = new OpeningRoom({ parts, directory, gone, onNotice });
+  if (isShort) {
+    // So that there is a reserve for the next open.
+    await room.until(2 * OPENING_BYTES);
+    await parts.space.refill();
+  }
+  // Serials must be reserved before the first is used.
+  await room.make(() => publisher.submit(() => undefined));
+  for (const volume of gone) await room.make(() => volumes.retire(volume));
   await resumeWriters(parts);
   return {
     volumes: [...volumes].length,
     cutBytes,
-    removedVolumes: gone.length,
+    removedVolumes: gone.size,
     shortVolumes,
     milliseconds: now() - startedMs,
   };

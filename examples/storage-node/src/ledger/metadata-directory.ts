@@ -14,6 +14,10 @@ export function rebuildPath(directory: string): string {
   return `${directory}/${REBUILD_NAME}`;
 }
 
+function isOfRebuild(name: string): boolean {
+  return name === REBUILD_NAME || ABANDONED.test(name);
+}
+
 export function rebuildIsRunning(): NodeRefusedError {
   return new NodeRefusedError(
     'LOST_METADATA',
@@ -36,7 +40,7 @@ export async function clearTheWay(
   const names = (await files.readDirectory(directory)).map(({ name }) => name);
   const metadata = names.includes('metadata') ? await lockMetadata(files, directory) : undefined;
   try {
-    for (const name of names.filter((one) => one === REBUILD_NAME || ABANDONED.test(one))) {
+    for (const name of names.filter((one) => isOfRebuild(one))) {
       await removeAbandoned(files, directory, name, nowMs);
     }
     if (metadata === undefined) return undefined;
@@ -54,6 +58,29 @@ async function lockMetadata(files: FileSystem, directory: string): Promise<FileL
   const lock = await files.tryLock(`${directory}/metadata/${LOCK_NAME}`);
   if (lock !== undefined) return lock;
   throw new NodeRefusedError('LOST_METADATA', 'the node is running', 'Stop it first');
+}
+
+/**
+ * Removes what interrupted rebuilds left beside metadata. Leaves that of a running one. False if
+ * there was nothing.
+ */
+export async function removeLeftovers(
+  files: FileSystem,
+  directory: string,
+  nowMs: number,
+): Promise<boolean> {
+  const entries = await files.readDirectory(directory);
+  const left = entries.map(({ name }) => name).filter((one) => isOfRebuild(one));
+  let isRemoved = false;
+  for (const name of left) {
+    try {
+      await removeAbandoned(files, directory, name, nowMs);
+      isRemoved = true;
+    } catch {
+      // It is being written, or cannot be removed on this disk.
+    }
+  }
+  return isRemoved;
 }
 
 /** It is renamed first, so that a rebuild which starts now makes a directory of its own. */
