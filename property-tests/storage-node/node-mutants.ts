@@ -45,6 +45,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '        if (stop.aborted) return false;',
     test: 'test/storage-node/compaction-steps.test.ts',
   },
+  'a GET of many extents looks them up in metadata that changes': {
+    file: 'examples/storage-node/src/objects/stored-object-reader.ts',
+    find: 'of resolving(records, volumes',
+    replace: 'of resolving(store, volumes',
+    test: 'test/storage-node/many-extents.test.ts',
+  },
   'an open on a full disk frees nothing in its volumes': {
     file: 'examples/storage-node/src/full-disk-opening.ts',
     find: '      yield* punchAll(puncher);\n    }',

@@ -10,7 +10,7 @@ import type { NodeParts } from './node-parts.ts';
 import { decodeEntry, type ObjectEntry } from './object-entry.ts';
 import { findObject, type FoundObject } from './object-table.ts';
 import { decodeLabel } from './record-label.ts';
-import { resolveContent, StoredObjectReader } from './stored-object-reader.ts';
+import { pinContent, pinsOf, StoredObjectReader } from './stored-object-reader.ts';
 
 /** A record up to this size is read with one call. */
 const READ_AT_ONCE_BYTES = 128 * 1024;
@@ -81,14 +81,12 @@ export class ObjectFinder {
     const place = placeOf(found.handle);
     const volume = volumes.existing(place.volume, place.offset);
     // Everything that will be read is pinned before the first await.
-    const content = resolveContent(this.#parts, entry, name.length, wanted);
     const record = { from: place.offset, to: place.offset + entry.lengthBytes };
-    const needed = [{ volume, record }, ...(content?.extents ?? [])];
-    const used = new Set<Volume>(needed.map((one) => one.volume));
-    const pins = [...used].map((one) =>
-      one.pin(() => needed.filter((other) => other.volume === one).map((other) => other.record)),
-    );
+    const pins = pinsOf([{ volume, record }]);
     try {
+      const pinned = pinContent(this.#parts, { entry, nameBytes: name.length, wanted });
+      const { content, pins: more } = (pinned instanceof Promise ? await pinned : pinned) ?? {};
+      if (more !== undefined) pins.push(...more);
       const isWhole = entry.lengthBytes <= READ_AT_ONCE_BYTES;
       const length = isWhole ? entry.lengthBytes : HEAD_BYTES;
       let head = Buffer.allocUnsafe(length);

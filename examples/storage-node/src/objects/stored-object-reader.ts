@@ -1,5 +1,7 @@
+import type { MetadataStore } from 'lodestore';
 import type { ByteRange, ObjectDetails, ObjectReader } from '../object-node.ts';
 import { quoted, type DamagedObjectError } from '../node-errors.ts';
+import { nextTurn } from '../turn-pace.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import type { Place } from '../volumes/handle.ts';
 import { placeOf } from '../volumes/handle.ts';
@@ -32,6 +34,13 @@ interface Stretch {
   readonly seed: number;
 }
 
+interface ResolvingContent {
+  readonly serial: number;
+  readonly runs: readonly ExtentRun[];
+  readonly extents: Stretch[];
+  startBytes: number;
+}
+
 export interface ResolvedContent {
   readonly serial: number;
   readonly runs: readonly ExtentRun[];
@@ -41,31 +50,94 @@ export interface ResolvedContent {
   readonly startBytes: number;
 }
 
-/** The current places of the extents with the wanted bytes of an object. */
-export function resolveContent(
-  { store, volumes }: Pick<NodeParts, 'store' | 'volumes'>,
-  entry: ObjectEntry,
-  nameBytes: number,
-  { startBytes: from, endBytes: to }: ByteRange,
-): ResolvedContent | undefined {
-  if (entry.content === undefined) return undefined;
-  const record = store.get(keyOf('content', entry.content));
-  if (record === undefined) throw new Error(`there is no content record ${entry.content}`);
+/** Extents that are looked up in one turn of the event loop, which takes about 10 ms. */
+const TURN_EXTENTS = 1_000;
+
+type Records = Pick<MetadataStore, 'get'>;
+
+interface Looked {
+  readonly entry: ObjectEntry;
+  readonly nameBytes: number;
+  readonly wanted: ByteRange;
+}
+
+export interface PinnedContent {
+  readonly content: ResolvedContent;
+  readonly pins: readonly Pin[];
+}
+
+/**
+ * The current places of the extents with the wanted bytes of an object, and pins of their volumes.
+ * Without an await if they are few. For many, a snapshot of the metadata and pins of all volumes
+ * keep the content as it is now until all are looked up, in several turns of the event loop.
+ */
+export function pinContent(
+  parts: Pick<NodeParts, 'store' | 'volumes'>,
+  looked: Looked,
+): PinnedContent | Promise<PinnedContent> | undefined {
+  const { store, volumes } = parts;
+  const { content: serial } = looked.entry;
+  if (serial === undefined) return undefined;
+  const record = store.get(keyOf('content', serial));
+  if (record === undefined) throw new Error(`there is no content record ${serial}`);
   const runs = decodeContent(record.data);
-  const extents: Stretch[] = [];
-  let startBytes = 0;
+  const content: ResolvingContent = { serial, runs, extents: [], startBytes: 0 };
+  if (runs.reduce((sum, { count }) => sum + count, 0) > TURN_EXTENTS) {
+    return inTurns(parts, content, looked);
+  }
+  for (const _ of resolving(store, volumes, content, looked));
+  return { content, pins: pinsOf(content.extents) };
+}
+
+async function inTurns(
+  { store, volumes }: Pick<NodeParts, 'store' | 'volumes'>,
+  content: ResolvingContent,
+  looked: Looked,
+): Promise<PinnedContent> {
+  const held = [...volumes].map((volume) => volume.pin());
+  const records = store.snapshot();
+  try {
+    for (const _ of resolving(records, volumes, content, looked)) await nextTurn();
+    return { content, pins: pinsOf(content.extents) };
+  } finally {
+    records.release();
+    for (const pin of held) pin.release();
+  }
+}
+
+/** Pins of the volumes of records, each with the records in it. */
+export function pinsOf(needed: readonly Pick<Stretch, 'volume' | 'record'>[]): Pin[] {
+  const spans = new Map<Volume, Span[]>();
+  for (const { volume, record } of needed) {
+    const others = spans.get(volume);
+    if (others === undefined) spans.set(volume, [record]);
+    else others.push(record);
+  }
+  return [...spans].map(([volume, records]) => volume.pin(() => records));
+}
+
+/** Yields between portions. */
+function* resolving(
+  records: Records,
+  volumes: VolumeSet,
+  content: ResolvingContent,
+  { nameBytes, wanted: { startBytes: from, endBytes: to } }: Looked,
+): Generator<void, void> {
+  const { runs, extents } = content;
+  let count = 0;
   let runStart = 0;
-  for (const { serial, count, sizeBytes: runBytes } of runs) {
+  for (const { serial, count: runExtents, sizeBytes: runBytes } of runs) {
     let end = runStart;
     runStart += runBytes;
-    for (let i = runStart > from ? 0 : count; i < count && end < to; i++) {
-      const extent = store.get(extentKey(serial, i));
+    for (let i = runStart > from ? 0 : runExtents; i < runExtents && end < to; i++) {
+      if (count++ % TURN_EXTENTS === TURN_EXTENTS - 1) yield;
+      const extent = records.get(extentKey(serial, i));
       if (extent === undefined) throw new Error(`there is no extent ${i} of ${serial}`);
       const { volume: number, offset } = placeOf(extent.value);
       const { bodyBytes, lengthBytes, sizeBytes, flags } = decodeExtent(extent.data);
       end += sizeBytes;
       if (end <= from) continue;
-      if (extents.length === 0) startBytes = end - sizeBytes;
+      if (extents.length === 0) content.startBytes = end - sizeBytes;
       if ((flags & ~FLAG_COMPRESSED) !== 0) {
         throw volumes.damaged({ number }, offset, 'an extent of a later version of the node');
       }
@@ -81,7 +153,6 @@ export function resolveContent(
       });
     }
   }
-  return { serial: entry.content, runs, extents, startBytes };
 }
 
 export interface OpenedObject {
