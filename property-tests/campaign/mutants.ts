@@ -936,8 +936,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'recovery keeps snapshot records inside a deleted interval': {
     file: 'src/store/recovery/snapshot-deletes.ts',
-    find: '    addKeysOf(chunk, interval, deletes);',
-    replace: '    if (chunk.firstKey < 0n) addKeysOf(chunk, interval, deletes);',
+    find: 'addKeysOf(chunk, intervalOf(intervals, i), deletes);',
+    replace: 'if (chunk.firstKey < 0n) addKeysOf(chunk, intervalOf(intervals, i), deletes);',
     test: 'test/store/interval-recovery.test.ts',
   },
   'rows of a batch before its deleted interval survive': {

@@ -227,8 +227,8 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a range looks up every extent of its object': {
     file: 'examples/storage-node/src/objects/stored-object-reader.ts',
-    find: 'for (let i = runStart > from ? 0 : count; i < count && end < to; i++) {',
-    replace: 'for (let i = 0; i < count; i++) {',
+    find: 'for (let i = runStart > from ? 0 : runExtents; i < runExtents && end < to; i++) {',
+    replace: 'for (let i = 0; i < runExtents; i++) {',
     test: 'test/storage-node/ranges.test.ts',
   },
   'an eviction overtakes a PUT that is under way': {

@@ -389,9 +389,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
       () => volumes.close(),
       () => store.close(),
     ];
-    for (const step of steps) {
-      await step().catch((error: unknown) => failures.push({ error }));
-    }
+    for (const step of steps) await step().catch((error: unknown) => failures.push({ error }));
     if (failures[0] !== undefined) throw failures[0].error;
   }
 
