@@ -67,11 +67,11 @@ test('an object of many extents is read as it was when it was opened', async () 
   const node = await openNode();
   const piece = bytesOf(2 ** 20);
   await storeParts(node, piece);
-  let isGone = false;
-  const gone = node.delete('b', 'big').then(() => (isGone = true));
+  const end = { isReached: false };
+  const gone = node.delete('b', 'big').then(() => (end.isReached = true));
   // The delete is published while some of them look up extents.
   const opens: Promise<ObjectReader | undefined>[] = [];
-  while (!isGone) {
+  while (!end.isReached) {
     opens.push(node.open('b', 'big'));
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -6,17 +6,12 @@ import type { Volume } from '../volumes/volume.ts';
 import { encodeBucketRecord, type Bucket } from './bucket-record.ts';
 import { keyOf } from './keys.ts';
 import { COUNTERS_KEY, type Counters } from './node-record.ts';
+import type { StoredRecord } from './stored-record.ts';
 import { encodeVolumeRecord } from './volume-record.ts';
 
 /** A turn takes no more changes once it has this many bytes, or this many changes. */
 const TURN_BYTES = 4 * 2 ** 20;
 const TURN_CHANGES = 1_000;
-
-/** A record of lodestore. */
-export interface StoredRecord {
-  readonly value: bigint;
-  readonly data: Uint8Array;
-}
 
 /** Marks a key without a record. */
 const NONE = Symbol('none');
@@ -74,6 +69,12 @@ export class Turn {
   delete(key: bigint): void {
     this.#overlay.set(key, NONE);
     this.batch.delete(key);
+  }
+
+  /** Deletes many keys as one update. They must be all that there are in the range. */
+  deleteMany(range: { readonly gte: bigint; readonly lte: bigint }, keys: Iterable<bigint>): void {
+    for (const key of keys) this.#overlay.set(key, NONE);
+    this.batch.deleteRange(range);
   }
 
   /** From now on, something refers to the record. */

@@ -1,6 +1,7 @@
 import type { MetadataStore } from 'lodestore';
 import { deltaKey, deltaNumberOf, MAX_DELTA, rangeOf, lowerOf } from '../ledger/keys.ts';
-import type { Publisher, StoredRecord, Turn } from '../ledger/publisher.ts';
+import type { Publisher, Turn } from '../ledger/publisher.ts';
+import type { StoredRecord } from '../ledger/stored-record.ts';
 import { DamagedObjectError } from '../node-errors.ts';
 import { placeOf } from '../volumes/handle.ts';
 import type { ByteName } from './byte-name.ts';
@@ -67,7 +68,7 @@ export class NameIndex implements LeafSource {
     for (const leaf of this.directory.leavesOf(bucketId)) {
       this.bury(turn, leaf);
       turn.delete(leafKey(leaf.id));
-      for (const { number } of this.deltasOf(leaf)) turn.batch.delete(deltaKey(leaf.id, number));
+      if (leaf.deltas !== 0) turn.batch.deleteRange(deltaRange(leaf.id));
       turn.onCommit(() => this.directory.remove(leaf));
     }
   }

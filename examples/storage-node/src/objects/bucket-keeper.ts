@@ -132,6 +132,7 @@ export class BucketKeeper {
 
   async #delete(bucket: Bucket): Promise<void> {
     const { buckets, names, onError, publisher, volumes, writers } = this.#parts;
+    await this.#abortUploads(bucket);
     await publisher.submit(
       (turn) => {
         buckets.check(bucket);
@@ -147,5 +148,23 @@ export class BucketKeeper {
     await writers.drop(bucket).catch(onError);
     // It is about all volumes of the bucket.
     this.#unmake(bucket.id);
+  }
+
+  /** Each by a batch of its own: one of all of them could be longer than a batch may be. */
+  async #abortUploads(bucket: Bucket): Promise<void> {
+    const { buckets, publisher } = this.#parts;
+    let isLeft = true;
+    while (isLeft) {
+      isLeft = await publisher.submit(
+        (turn) => {
+          buckets.check(bucket);
+          if (turn.objectsOf(bucket) > 0) throw new BucketNotEmptyError(bucket.name);
+          const upload = this.#uploads.firstOf(bucket);
+          if (upload !== undefined) this.#uploads.bury(turn, upload);
+          return upload !== undefined;
+        },
+        { alone: true },
+      );
+    }
   }
 }

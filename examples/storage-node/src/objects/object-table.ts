@@ -1,6 +1,7 @@
 import { NodeError } from '../node-errors.ts';
 import { keyOf, lowerOf } from '../ledger/keys.ts';
-import type { StoredRecord, Turn } from '../ledger/publisher.ts';
+import type { Turn } from '../ledger/publisher.ts';
+import type { StoredRecord } from '../ledger/stored-record.ts';
 import type { NameHash } from '../names/name-hash.ts';
 import { displacementOf, markOf, withDisplacement } from './object-entry.ts';
 

@@ -322,6 +322,11 @@ export class Uploads {
     return count;
   }
 
+  firstOf(bucket: Bucket): Upload | undefined {
+    const first = this.#directory.of(bucket.id)[0];
+    return first && this.#existing(first.serial);
+  }
+
   allOf(bucket: Bucket): Upload[] {
     return this.#directory.of(bucket.id).map(({ serial }) => this.#existing(serial));
   }
