@@ -742,6 +742,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/store/recovery/settled-reading.ts',
     find: 'if (faults.length === 0 || isSettled) return settle(outcome);',
     replace: 'if (faults.length >= 0 || isSettled) return settle(outcome);',
+    test: 'test/store/settled-reading.test.ts',
   },
   'zeros reserved in the background beside blocking calls': {
     file: LOG_WRITER,
@@ -921,6 +922,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/replay/piece-builder.ts',
     find: 'makeDeleteRow(view, words[at + POSITION]! - position);',
     replace: 'if (position < 0) makeDeleteRow(view, words[at + POSITION]! - position);',
+    test: 'test/store/interval-recovery.test.ts',
   },
   'recovery keeps rows of an older piece inside a deleted interval': {
     file: 'src/store/recovery/covered-rows.ts',

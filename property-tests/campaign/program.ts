@@ -48,7 +48,8 @@ export type Command =
   | { readonly kind: 'reopen' }
   | { readonly kind: 'second-open' }
   /** Another process opens the store to read it. */
-  | { readonly kind: 'read-beside' }
+  /** `merging`: a merge begins just before, which removes and renames what is being read. */
+  | { readonly kind: 'read-beside'; readonly merging: boolean }
   /**
    * A pause longer than the lease. `rings`: the timer notices it. `isLost`: the lease cannot be
    * renewed afterwards, so the store is fenced.
@@ -88,7 +89,7 @@ const ops: fc.Arbitrary<Op[]> = fc.array(
     key: fc.nat(KEYS.length - 1),
     size: fc.oneof(
       { weight: 24, arbitrary: fc.constantFrom(0, -1, 7, 40, 300, 700, 2_000, 5_000) },
-      { weight: 1, arbitrary: fc.constantFrom(-2, -4, -KEYS.length) },
+      { weight: 2, arbitrary: fc.constantFrom(-2, -4, -KEYS.length) },
     ),
   }),
   { minLength: 1, maxLength: 4 },
@@ -187,7 +188,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('settle') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('second-open') }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('read-beside') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('read-beside'), merging: fc.boolean() }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({

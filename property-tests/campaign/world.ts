@@ -26,6 +26,9 @@ const ENDLESS_BYTES = 2 ** 40;
 const LISTED_UPDATES = 64;
 const LEASE_LOST: FaultRule = { call: 'renewLease', error: 'EIO', mode: 'sticky' };
 
+/** As many as a merge of small files lasts, about. */
+const READS_BESIDE_MERGE = 8;
+
 /** Runs one program against the store and its model. Its machine collects the stop points. */
 export class World {
   readonly model: Model = new Model();
@@ -99,7 +102,7 @@ export class World {
         return this.#openTwice();
       case 'read-beside':
         if (this.#disturbances.mood === 'failing') return;
-        await readBeside(this.#factory, this.simulated, this.model.demand());
+        await this.#readBeside(command.merging);
         return this.#follower?.look();
       case 'pause':
         this.#pausedOpen = this.#opens;
@@ -125,6 +128,14 @@ export class World {
       case 'fill':
       case 'abort':
         return this.#disturbances.disturb(command);
+    }
+  }
+
+  /** Reads several times while a merge removes and renames what is being read, or once. */
+  async #readBeside(merging: boolean): Promise<void> {
+    if (merging) await this.#hand([this.#merge()], false);
+    for (let times = merging ? READS_BESIDE_MERGE : 1; times > 0; times--) {
+      await readBeside(this.#factory, this.simulated, this.model.demand());
     }
   }
 

@@ -164,7 +164,10 @@ test('marks that a volume which is still read needs are not copied again and aga
   expect(marks).toBeLessThan(MIB);
 });
 
-test('a volume that is too short is removed once nothing in it is live', async () => {
+test.each([
+  ['that is too short', 8_192],
+  ['with a damaged header, which every scrub finds again,', 0],
+])('a volume %s is removed once nothing in it is live', async (_, cutBytes) => {
   const files = new CrashFs();
   const first = await openOn(files, { volumeBytes: 2 ** 18 });
   await first.createBucket('other');
@@ -176,10 +179,14 @@ test('a volume that is too short is removed once nothing in it is live', async (
   const number = Number(/\d+/.exec(name)![0]);
   const { sizeBytes } = await files.stat(`/node/volumes/${name}`);
   const file = await files.open(`/node/volumes/${name}`, 'r+');
-  await file.truncate(sizeBytes - 8_192);
+  if (cutBytes > 0) await file.truncate(sizeBytes - cutBytes);
+  // The first byte of the first record.
+  else await file.write(new Uint8Array(1), 4_096);
   await file.close();
   const node = await openOn(files, { volumeBytes: 2 ** 18 });
-  expect(node.recovery.shortVolumes).toEqual([number]);
+  expect(node.recovery.shortVolumes).toEqual(cutBytes > 0 ? [number] : []);
+  const { damages } = await node.scrub();
+  expect(damages).not.toEqual([]);
   await rounds(node, 1);
   const numbers = async (): Promise<number[]> =>
     (await node.figures()).volumes.map((volume) => volume.number);
