@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import {
   StoreFullError,
+  StorePoisonedError,
   WriteBatch,
   type MetadataStore,
   type StoreError,
@@ -152,8 +153,8 @@ test('while merges fail, dead rows delay writes, then refuse them, until a merge
 });
 
 /** Fills a store with records and deletes the first 20,000 of them, without a merge. */
-async function storeOfDeletes(): Promise<MetadataStore> {
-  const store = await openOn(new CrashFs({ trace: false }), '/s', {});
+async function storeOfDeletes(fs = new CrashFs({ trace: false })): Promise<MetadataStore> {
+  const store = await openOn(fs, '/s', {});
   const batch = new WriteBatch();
   for (let key = 0; key <= 20_000; key++) batch.put(key, 1);
   await store.insertBatch(batch);
@@ -203,4 +204,24 @@ test('a commit after such reads makes the merge, once, and reads of a snapshot m
   expect(store.stats().merges.completed).toBe(2);
   snapshot.release();
   await store.close();
+});
+
+test('a poisoned store begins no merge, though reads have made one due', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const fs = new CrashFs({ trace: false });
+    const store = await storeOfDeletes(fs);
+    fs.faults.add({ call: 'dataSync', error: 'EIO', path: /log_/ });
+    await expect(store.put(30_000, 1)).rejects.toBeInstanceOf(StorePoisonedError);
+    readPastDeletes(store);
+    const failed = vi.fn();
+    store.on('mergeFailed', failed);
+    vi.advanceTimersByTime(20_000);
+    expect(store.stats().merges.state).toBe('idle');
+    for (let i = 0; i < 30; i++) await turn();
+    expect(failed).not.toHaveBeenCalled();
+    await store.close().catch(() => undefined);
+  } finally {
+    vi.useRealTimers();
+  }
 });

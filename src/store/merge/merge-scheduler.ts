@@ -77,16 +77,20 @@ export class MergeScheduler {
     return { state: this.#state.kind, snapshotBytes, ...counters.copy() };
   }
 
-  /** Starts a merge if one is due and none is running. */
+  /** Starts a merge if one is due, none is running, and the store is not poisoned. */
   consider(): void {
+    if (this.#mayStart && this.#parts.due.isDue) void this.#start();
+  }
+
+  get #mayStart(): boolean {
     const isIdle = this.#state.kind === 'idle' && !this.#abort.signal.aborted;
-    if (isIdle && this.#parts.due.isDue) void this.#start();
+    return isIdle && !this.#parts.health.isPoisoned;
   }
 
   /** Starts a merge because writes are refused for lack of space. Rate-limited. */
   relieve(): void {
     const nowMs = monotonicMs();
-    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted) return;
+    if (!this.#mayStart) return;
     if (this.#parts.merger.isAllMerged || nowMs < this.#nextReliefMs) return;
     this.#nextReliefMs = nowMs + RETRY_MS;
     void this.#start();
@@ -165,7 +169,7 @@ export class MergeScheduler {
       failure = this.#fail(error as Error);
     }
     this.#parts.space.mergeEnded();
-    if (!this.#abort.signal.aborted && !this.#parts.health.isPoisoned) this.consider();
+    this.consider();
     return failure;
   }
 
