@@ -214,7 +214,7 @@ test('a poisoned store begins no merge, though reads have made one due', async (
     fs.faults.add({ call: 'dataSync', error: 'EIO', path: /log_/ });
     await expect(store.put(30_000, 1)).rejects.toBeInstanceOf(StorePoisonedError);
     readPastDeletes(store);
-    const failed = vi.fn();
+    const failed = vi.fn<() => void>();
     store.on('mergeFailed', failed);
     vi.advanceTimersByTime(20_000);
     expect(store.stats().merges.state).toBe('idle');
