@@ -2,6 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { volumeFileName } from '../../examples/storage-node/src/volumes/volume-set.ts';
 import { CrashFs, type CallScheduler } from '../../src/testing/index.ts';
+import { fill } from './support/full-disks.ts';
 import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
 
 const MIB = 2 ** 20;
@@ -86,22 +87,6 @@ test('a step of compaction frees nothing that was opened after the step before i
   for (const [each, body] of bodies) expectSame(await get(node, 'b', each), body);
   expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
 });
-
-/** Stores objects of 60,000 bytes until there is no space. */
-async function fill(node: StorageNode): Promise<Map<string, Buffer>> {
-  const bodies = new Map<string, Buffer>();
-  for (;;) {
-    const name = `n${String(bodies.size).padStart(3, '0')}`;
-    const body = bytesOf(60_000);
-    try {
-      await put(node, 'b', name, body, undefined, { sizeBytes: body.length });
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'NO_SPACE' });
-      return bodies;
-    }
-    bodies.set(name, body);
-  }
-}
 
 test('who reads slowly on a full disk keeps what it reads, and nothing else', async () => {
   const files = new CrashFs({ capacityBytes: 14 * MIB });

@@ -43,6 +43,18 @@ async function deletedOn(
   return node;
 }
 
+/** The deletes were made while another program had all space, which it has given back. */
+async function deletedOnFullDisk(): Promise<{
+  readonly files: CrashFs;
+  readonly node: StorageNode;
+}> {
+  const files = new CrashFs({ capacityBytes: 20 * MIB });
+  const ballast = await ballastOn(files);
+  const node = await deletedOn(files, () => ballast(true));
+  await ballast(false);
+  return { files, node };
+}
+
 async function namesAfterRebuild(files: CrashFs): Promise<string[]> {
   await rebuildIndex('/node', SMALL, {}, { ...MACHINE, files });
   const node = await openOn(files);
@@ -53,10 +65,7 @@ async function namesAfterRebuild(files: CrashFs): Promise<string[]> {
 }
 
 test('deletes on a full disk are in the volumes once there is space: a rebuild keeps them', async () => {
-  const files = new CrashFs({ capacityBytes: 20 * MIB });
-  const ballast = await ballastOn(files);
-  const node = await deletedOn(files, () => ballast(true));
-  await ballast(false);
+  const { files, node } = await deletedOnFullDisk();
   await node.compact();
   await node.settled();
   // Nothing is left to be done when it is closed.
@@ -64,10 +73,7 @@ test('deletes on a full disk are in the volumes once there is space: a rebuild k
 });
 
 test('deletes on a full disk are in the volumes after a clean close', async () => {
-  const files = new CrashFs({ capacityBytes: 20 * MIB });
-  const ballast = await ballastOn(files);
-  const node = await deletedOn(files, () => ballast(true));
-  await ballast(false);
+  const { files, node } = await deletedOnFullDisk();
   await node.close();
   expect(await namesAfterRebuild(files)).toEqual(LEFT);
 });
@@ -87,10 +93,7 @@ test.each(['kill', 'close'])('marks that cannot be written outlive a %s', async 
 });
 
 test('a name that was stored again after its mark failed is there after a rebuild', async () => {
-  const files = new CrashFs({ capacityBytes: 20 * MIB });
-  const ballast = await ballastOn(files);
-  const node = await deletedOn(files, () => ballast(true));
-  await ballast(false);
+  const { files, node } = await deletedOnFullDisk();
   await node.compact();
   for (const name of DELETED.slice(0, 5)) await put(node, 'b', name, bytesOf(100));
   await node.close();

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 import { CrashFs, type CallScheduler } from '../../src/testing/index.ts';
+import { fill } from './support/full-disks.ts';
 import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
 
 const MIB = 2 ** 20;
@@ -10,22 +11,6 @@ async function openOn(files: CrashFs, options: NodeOptions): Promise<StorageNode
   const node = await StorageNode.open('/node', { ...SMALL, ...options }, { ...MACHINE, files });
   onTestFinished(() => node.close());
   return node;
-}
-
-/** Stores objects of 60,000 bytes until there is no space. */
-async function fill(node: StorageNode): Promise<Map<string, Buffer>> {
-  const bodies = new Map<string, Buffer>();
-  for (;;) {
-    const name = `n${String(bodies.size).padStart(3, '0')}`;
-    const body = bytesOf(60_000);
-    try {
-      await put(node, 'b', name, body, undefined, { sizeBytes: body.length });
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'NO_SPACE' });
-      return bodies;
-    }
-    bodies.set(name, body);
-  }
 }
 
 test('after a restart, holes are made only in volumes in which something has died', async () => {

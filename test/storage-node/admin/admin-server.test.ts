@@ -8,12 +8,13 @@ import {
   createAdminServer,
 } from '../../../examples/storage-node/src/admin/admin-server.ts';
 import { readPageFiles } from '../../../examples/storage-node/src/cli/page-files.ts';
+import type { NodeOptions } from '../../../examples/storage-node/src/node-options.ts';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
 import { openWorld } from '../support/s3-world.ts';
 
-async function open(options: Partial<AdminServerOptions> = {}) {
-  const node = await StorageNode.open(await temporaryDirectory());
+async function open(options: Partial<AdminServerOptions> = {}, nodeOptions: NodeOptions = {}) {
+  const node = await StorageNode.open(await temporaryDirectory(), nodeOptions);
   const world = await openWorld({}, node);
   const admin = createAdminServer({ node, s3: world.server.stats, ...options });
   const url = await admin.listen();
@@ -58,16 +59,7 @@ test('health says whether writes are accepted', async () => {
 });
 
 test('a full node is alive, and says that it takes no PUT', async () => {
-  const node = await StorageNode.open(await temporaryDirectory(), { reserveBytes: 2 ** 50 });
-  const world = await openWorld({}, node);
-  const admin = createAdminServer({ node, s3: world.server.stats });
-  const url = await admin.listen();
-  onTestFinished(async () => {
-    await admin.close();
-    await world.close();
-    await node.close();
-  });
-  await node.createBucket('bucket');
+  const { node, world, url } = await open({}, { reserveBytes: 2 ** 50 });
   const put = new PutObjectCommand({ Bucket: 'bucket', Key: 'a', Body: 'hello' });
   await expect(world.client.send(put)).rejects.toMatchObject({ name: 'InsufficientStorage' });
   const health = await fetch(`${url}/health`);

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, open, type FileHandle, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { NodeOptions } from '../../../examples/storage-node/src/node-options.ts';
 import { MACHINE, StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
 import { CrashFs } from '../../../src/testing/index.ts';
 import { temporaryDirectory } from '../../support/temporary-directory.ts';
-import { SMALL } from './nodes.ts';
+import { bytesOf, put, SMALL } from './nodes.ts';
 
 /** Volumes for disks of a few megabytes. */
 export const OPTIONS: NodeOptions = {
@@ -99,5 +99,21 @@ async function fillUp(file: FileHandle, freeBytes: number): Promise<void> {
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'ENOSPC') throw error;
     }
+  }
+}
+
+/** Stores objects of 60,000 bytes in bucket `b` until there is no space. */
+export async function fill(node: StorageNode): Promise<Map<string, Buffer>> {
+  const bodies = new Map<string, Buffer>();
+  for (;;) {
+    const name = `n${String(bodies.size).padStart(3, '0')}`;
+    const body = bytesOf(60_000);
+    try {
+      await put(node, 'b', name, body, undefined, { sizeBytes: body.length });
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'NO_SPACE' });
+      return bodies;
+    }
+    bodies.set(name, body);
   }
 }
