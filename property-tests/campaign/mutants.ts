@@ -798,6 +798,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      this.#refreshFailed(error);',
     test: 'test/fs/lease-directory.test.ts',
   },
+  'a merge begun in a poisoned store': {
+    file: 'src/store/merge/merge-scheduler.ts',
+    find: 'return isIdle && !this.#parts.health.isPoisoned;',
+    replace: 'return isIdle;',
+    test: 'test/store/merge-memory.test.ts',
+  },
   'a lock file that was replaced while the store is open not noticed': {
     file: DIRECTORY_LOCK,
     find: 'return this.#isFileInPlace() ? undefined : this.requireFile();',
