@@ -806,9 +806,28 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a lock file that was replaced while the store is open not noticed': {
     file: DIRECTORY_LOCK,
-    find: 'return this.#isFileInPlace() ? undefined : this.requireFile();',
+    find: 'return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.requireFile();',
     replace: 'return undefined;',
     test: 'test/store/lock-file.test.ts',
+  },
+  'a look at the lock file that stays valid': {
+    file: DIRECTORY_LOCK,
+    find: 'LOOK_VALID_MS = 10;',
+    replace: 'LOOK_VALID_MS = 10_000_000;',
+    test: 'test/directory/directory-lock.test.ts',
+  },
+  'no wait before the logs of a replaced lock file are read': {
+    file: 'src/directory/lock-acquisition.ts',
+    find: 'if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();',
+    replace: '',
+    test: 'test/directory/directory-lock.test.ts',
+  },
+  'the wait for an unseen owner after the record that ends it': {
+    file: 'src/directory/lock-acquisition.ts',
+    find: '      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();\n      const owner = { ...this.#owner, lockFile: fileLock.identity };\n      await fileLock.writeRecord(encodeOwnerRecord(owner));\n',
+    replace:
+      '      const owner = { ...this.#owner, lockFile: fileLock.identity };\n      await fileLock.writeRecord(encodeOwnerRecord(owner));\n      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();\n',
+    test: 'test/directory/directory-lock.test.ts',
   },
   'the lease of a running process broken because a copy of its lock file is free': {
     file: 'src/directory/lock-acquisition.ts',

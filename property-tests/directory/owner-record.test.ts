@@ -15,6 +15,7 @@ const record: fc.Arbitrary<OwnerRecord> = fc.record({
   nonce: fc.uuid(),
   openedAtMs: fc.maxSafeNat(),
   epoch: optional(fc.maxSafeNat()),
+  lockFile: optional(fc.string()),
 });
 
 test('an owner record is read back unchanged', () => {

@@ -8,6 +8,18 @@ import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
 /**
+ * How long a look at the lock file is valid. One for each group would make a lone writer a tenth
+ * slower.
+ */
+export const LOOK_VALID_MS = 10;
+
+/**
+ * How long an opener of a replaced lock file waits. Longer than a look is valid: the rest is for a
+ * rename or removal that was passed to the system after a look.
+ */
+export const REPLACED_SETTLE_MS = 50;
+
+/**
  * The exclusive right to write to a directory, and the fence before every acknowledgement, rename
  * and removal.
  *
@@ -41,9 +53,13 @@ import type { OwnerRecord } from './owner-record.ts';
  *
  * The kernel lock is on a file, not on its name: if the lock file is removed, renamed or replaced,
  * it excludes nobody who locks the new one. An open that finds the lease of a living process
- * therefore looks whether the process has the earlier file open (`live-owner.ts`). And before each
- * acknowledgement, rename and removal the holder checks that the name leads to the file that it has
- * locked. What was acknowledged before that was on disk before another process could open it.
+ * therefore looks whether the process has the earlier file open (`live-owner.ts`). That process may
+ * be invisible, or its lease removed, too. So before each acknowledgement, rename and removal the
+ * holder checks that the name leads to the file that it has locked, by a look less than
+ * {@link LOOK_VALID_MS} old. And an opener that has locked another file than the one that the
+ * record names waits {@link REPLACED_SETTLE_MS} before it reads any file. What the holder
+ * acknowledges after the replacement was on disk before the end of that wait. A restart finds the
+ * file that its record names, and does not wait.
  */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
@@ -143,7 +159,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     const state = this.#state;
     if (state.kind === 'held') {
       if (!this.#parts.lease.isFresh()) return this.#decide();
-      return this.#isFileInPlace() ? undefined : this.requireFile();
+      return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.requireFile();
     }
     return state.kind === 'in-doubt' ? state.decided : Promise.reject(this.#error(state));
   }
@@ -168,7 +184,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     const state = this.#state;
     const files = present(fs.blocking, 'commits are inline where files have blocking calls');
     if (state.kind === 'held' && lease.isFresh()) {
-      if (!this.#isFileInPlace()) finishAtOnce(this.#loseFile(files));
+      if (!this.#isFileInPlace(LOOK_VALID_MS)) finishAtOnce(this.#loseFile(files));
       return;
     }
     if (state.kind === 'in-doubt') throw loss.ofPause();
@@ -178,7 +194,7 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   async requireFile(): Promise<void> {
-    if (this.#state.kind === 'held' && !this.#isFileInPlace()) {
+    if (this.#state.kind === 'held' && !this.#isFileInPlace(0)) {
       await begin(this.#loseFile(this.#parts.fs));
     }
   }
@@ -214,8 +230,8 @@ export class HeldDirectoryLock implements DirectoryLock {
     return this.#released;
   }
 
-  #isFileInPlace(): boolean {
-    return this.#parts.file.fileLock.isInPlace?.() !== false;
+  #isFileInPlace(maxAgeMs: number): boolean {
+    return this.#parts.file.fileLock.isInPlace?.(maxAgeMs) !== false;
   }
 
   /** @throws FencedError; DirectoryLostError if the directory itself is lost */
@@ -271,7 +287,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     const { loss, file } = this.#parts;
     const { owner, readOwner } = file;
     yield* waited(renew());
-    if (!this.#isFileInPlace()) yield* this.#loseFile(calls);
+    if (!this.#isFileInPlace(0)) yield* this.#loseFile(calls);
     const signed = yield* readOwner(calls);
     if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
     try {

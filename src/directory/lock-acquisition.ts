@@ -7,13 +7,13 @@ import type { FencedError } from '../base/errors.ts';
 import { isLackOfSpace, StoreError, systemCode } from '../base/errors.ts';
 import { begin, waited, type Flow } from '../base/flow.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
-import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
+import { LEASE_NAME, LOCK_NAME, parseFileName } from '../format/file-name.ts';
 import type { EitherCalls, FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
 import { reading } from '../fs/file-window.ts';
 import { MIN_STALE_MS } from '../fs/lease.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
 import { ClaimKeeper } from './claim-file.ts';
-import { HeldDirectoryLock } from './directory-lock.ts';
+import { HeldDirectoryLock, REPLACED_SETTLE_MS } from './directory-lock.ts';
 import type { DirectoryLock } from './directory-lock.ts';
 import { LeaseLoss } from './lease-loss.ts';
 import { heldByHost, heldByProcess, heldWithoutFile } from './owner-message.ts';
@@ -60,6 +60,8 @@ export interface DirectoryLockOptions {
    * Default: it has not.
    */
   readonly isOpenElsewhere?: IsOpenElsewhere | undefined;
+  /** Waits while an owner that cannot be seen may still acknowledge. Default: a timer. */
+  readonly wait?: ((delayMs: number) => Promise<unknown>) | undefined;
   /** Called at most once, when the lease is lost and another host may have the directory. */
   readonly onLost: (error: FencedError) => void;
   /** Milliseconds since 1970, for the owner record. Default: the time of the call. */
@@ -70,8 +72,8 @@ export interface DirectoryLockOptions {
 }
 
 /**
- * Takes the directory, by the protocol of {@link DirectoryLock}. Waits only for a lease of another
- * host that is dated in the future.
+ * Takes the directory, by the protocol of {@link DirectoryLock}. Waits for a lease of another host
+ * that is dated in the future, and for 50 ms if the lock file is not the one of the last owner.
  *
  * Rejects with `StoreLockedError` if another process or store has the directory, with
  * `StoreFullError` if there is no space for the record or the lease, and with `StoreError`
@@ -128,6 +130,7 @@ class LockAttempt {
       nonce: options.nonce ?? randomUUID(),
       openedAtMs: options.openedAtMs ?? wallMs(),
       epoch: options.epoch,
+      lockFile: undefined,
     };
   }
 
@@ -139,9 +142,12 @@ class LockAttempt {
     }
     let lease: Lease | undefined;
     try {
-      lease = await this.#takeLease(fileLock);
-      await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
-      return await this.#hold(fileLock, lease);
+      const previous = await this.#readRecord();
+      lease = await this.#takeLease(fileLock, previous);
+      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();
+      const owner = { ...this.#owner, lockFile: fileLock.identity };
+      await fileLock.writeRecord(encodeOwnerRecord(owner));
+      return await this.#hold(fileLock, owner, lease);
     } catch (error) {
       // Reports the first error. If the lease remains, the next open takes it over.
       await lease?.release().catch(() => undefined);
@@ -165,10 +171,10 @@ class LockAttempt {
   }
 
   /** Verifies the lock, because there may have been a pause since the lease was taken. */
-  async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
+  async #hold(fileLock: FileLock, owner: OwnerRecord, lease: Lease): Promise<DirectoryLock> {
     const file = {
       fileLock,
-      owner: this.#owner,
+      owner,
       readOwner: (calls: EitherCalls) => this.#recordIn(calls),
       claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'claim'),
       notes: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'note'),
@@ -186,8 +192,7 @@ class LockAttempt {
    * The kernel lock must be held: then a process of this machine has the lease only if it has
    * locked an earlier file of this name.
    */
-  async #takeLease(fileLock: FileLock): Promise<Lease> {
-    const previous = await this.#readRecord();
+  async #takeLease(fileLock: FileLock, previous: OwnerRecord | undefined): Promise<Lease> {
     if (previous === undefined) return this.#takeFirstLease(fileLock);
     await this.#makeSignatureDurable(fileLock, previous);
     try {
@@ -229,6 +234,30 @@ class LockAttempt {
     } catch (error) {
       throw await this.#refusal(error);
     }
+  }
+
+  /**
+   * Whether the lock file may have been replaced while its owner had it open: it is not the file
+   * that the owner had locked. Then the free kernel lock proves nothing. A store without a record
+   * may have lost its lock file. Where files have no identity, replacements are not detected.
+   */
+  async #mayHaveUnseenOwner(
+    fileLock: FileLock,
+    previous: OwnerRecord | undefined,
+  ): Promise<boolean> {
+    const { identity } = fileLock;
+    if (identity === undefined) return false;
+    if (previous !== undefined) return previous.lockFile !== identity;
+    const entries = await this.#fs.readDirectory(this.#directory);
+    return entries.some(({ name }) => {
+      const { kind } = parseFileName(name);
+      return kind === 'log' || kind === 'snapshot';
+    });
+  }
+
+  /** Before our own record is written: should this process end here, the next open waits, too. */
+  async #settle(): Promise<void> {
+    await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);
   }
 
   /**

@@ -10,6 +10,11 @@ export interface OwnerRecord extends ProcessIdentity {
   readonly openedAtMs: number;
   /** The count of opens, if known. */
   readonly epoch: number | undefined;
+  /**
+   * The identity of the lock file that the owner has locked, if known. A copy of the file is
+   * another one.
+   */
+  readonly lockFile?: string | undefined;
 }
 
 /** Space for the record in the lock file. Bytes after it are not part of it. */
@@ -96,6 +101,7 @@ function recordOf(value: unknown): OwnerRecord | undefined {
     nonce,
     openedAtMs,
     epoch: numberOf(fields.epoch),
+    lockFile: textOf(fields.lockFile),
   };
 }
 

@@ -236,11 +236,17 @@ export interface FileLock {
   /** As `writeClaim`, without a sync: for readers of the file while the lock is held. */
   writeNote(sector: Uint8Array, position: number): Promise<void>;
   /**
-   * Whether the path still leads to the locked file. False: it was removed, renamed or replaced,
-   * and another process can lock the file that takes its place. Blocking, because it is called
-   * before each acknowledgement. A file system without it does not detect that.
+   * Identifies the locked file among those of its directory as long as it exists: an inode number.
+   * A copy has another one. Undefined if the file system has none that stays.
    */
-  isInPlace?(): boolean;
+  readonly identity?: string | undefined;
+  /**
+   * Whether the path still leads to the locked file. False: it was removed, renamed or replaced,
+   * and another process can lock the file that takes its place. `maxAgeMs`: how old an answer may
+   * be that is given again; 0 for a new look. Blocking, because it is called before each
+   * acknowledgement. A file system without it does not detect that.
+   */
+  isInPlace?(maxAgeMs: number): boolean;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import { constants, fstatSync, statSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { systemCode } from '../base/errors.ts';
 import { requireNative } from '../base/native-package.ts';
-import { setImmediate } from '../base/timers.ts';
+import { monotonicMs, setImmediate } from '../base/timers.ts';
 import { closeDescriptor, openFileDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
@@ -56,6 +56,8 @@ class KernelLock implements FileLock {
   readonly #path: string;
   /** Undefined where the file system does not show the same inode by path and by descriptor. */
   readonly #inode: Inode | undefined;
+  /** When the file was last found in place, by the monotonic clock. */
+  #foundAtMs = -Infinity;
   #released: Promise<void> | undefined = undefined;
 
   constructor(descriptor: number, path: string) {
@@ -63,6 +65,10 @@ class KernelLock implements FileLock {
     this.#path = path;
     const held = fstatSync(descriptor, { bigint: true });
     this.#inode = isSameInode(inodeAt(path), held) ? held : undefined;
+  }
+
+  get identity(): string | undefined {
+    return this.#inode?.ino.toString();
   }
 
   writeRecord(record: Uint8Array): Promise<void> {
@@ -77,7 +83,15 @@ class KernelLock implements FileLock {
     return writeFully(this.#file, sector, position);
   }
 
-  isInPlace(): boolean {
+  isInPlace(maxAgeMs: number): boolean {
+    const nowMs = monotonicMs();
+    if (nowMs - this.#foundAtMs < maxAgeMs) return true;
+    const isFound = this.#look();
+    if (isFound) this.#foundAtMs = nowMs;
+    return isFound;
+  }
+
+  #look(): boolean {
     let found: Inode | undefined;
     try {
       found = inodeAt(this.#path);

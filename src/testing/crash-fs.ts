@@ -256,6 +256,7 @@ export class CrashFs implements FileSystem {
         if (!taken) return undefined;
         const handle = new CrashFile(this.#host, file, { given: path, shown: call.path }, 'r+');
         return new CrashLock(handle, call.path, {
+          inodeId: file.id,
           isInPlace: () => this.#held.leadsTo(path, file.id),
           onRelease: () => this.#locked.delete(file.id),
         });

@@ -7,14 +7,20 @@ export class CrashLock implements FileLock {
   #handle: OpenFile | undefined;
   readonly #path: string;
   readonly #onRelease: () => void;
+  readonly identity: string;
   readonly isInPlace: () => boolean;
 
-  /** Takes ownership of `handle`, an open file. */
+  /** Takes ownership of `handle`, an open file with this inode number. */
   constructor(
     handle: OpenFile,
     path: string,
-    { isInPlace, onRelease }: { isInPlace: () => boolean; onRelease: () => void },
+    {
+      inodeId,
+      isInPlace,
+      onRelease,
+    }: { inodeId: number; isInPlace: () => boolean; onRelease: () => void },
   ) {
+    this.identity = String(inodeId);
     this.isInPlace = isInPlace;
     this.#handle = handle;
     this.#path = path;

@@ -1,8 +1,11 @@
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -16,6 +19,7 @@ import {
   StoreLockedError,
 } from '../../src/base/errors.ts';
 import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
+import { LOOK_VALID_MS } from '../../src/directory/directory-lock.ts';
 import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
 import { decodeOwnerRecord, encodeOwnerRecord } from '../../src/directory/owner-record.ts';
 import type { OwnerRecord } from '../../src/directory/owner-record.ts';
@@ -248,6 +252,67 @@ describe('a lease left behind', () => {
     await expect(acquire(directory, new DiesWithTheLease())).rejects.toThrow(StoreError);
     expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
     await (await acquire(directory)).release();
+  });
+});
+
+/** As a copy that ends with a rename. */
+function replaceByCopy(directory: string): void {
+  const path = join(directory, 'lodestore.lock');
+  copyFileSync(path, `${path}.copy`);
+  renameSync(`${path}.copy`, path);
+}
+
+/** An empty lock file takes the place of the file; the lease is gone, too. */
+function replaceByEmpty(directory: string): void {
+  const path = join(directory, 'lodestore.lock');
+  writeFileSync(`${path}.new`, '');
+  renameSync(`${path}.new`, path);
+  rmdirSync(join(directory, 'lodestore.lease'));
+}
+
+function writeLog(directory: string): void {
+  writeFileSync(join(directory, 'log_0000000000000001'), '');
+}
+
+describe('the wait for an owner that may be unseen', () => {
+  /** How often an open waits after `harm` was done to the directory of an owner that died. */
+  async function waits(...harm: ((directory: string) => void)[]): Promise<number> {
+    const directory = await temporaryDirectory();
+    await (await acquire(directory)).release();
+    mkdirSync(join(directory, 'lodestore.lease'));
+    for (const step of harm) step(directory);
+    const before = recordIn(directory);
+    let count = 0;
+    const wait = (delayMs: number): Promise<void> => {
+      count++;
+      expect(delayMs).toBeGreaterThanOrEqual(2 * LOOK_VALID_MS);
+      // If the process ends here, the next open waits, too.
+      expect(recordIn(directory)?.lockFile).toBe(before?.lockFile);
+      return Promise.resolve();
+    };
+    const options = { staleMs: HUGE_STALE_MS, onLost: ignore, wait };
+    await (await acquireDirectoryLock(nodeFileSystem, directory, identity, options)).release();
+    const path = join(directory, 'lodestore.lock');
+    expect(recordIn(directory)?.lockFile).toBe(statSync(path, { bigint: true }).ino.toString());
+    return count;
+  }
+
+  test('a restart, a new directory and one without files do not wait', async () => {
+    expect(await waits()).toBe(0);
+    expect(await waits(writeLog)).toBe(0);
+    expect(await waits(replaceByEmpty)).toBe(0);
+  });
+
+  test('an open of a replaced lock file waits once', async () => {
+    expect(await waits(replaceByCopy)).toBe(1);
+    expect(await waits(replaceByCopy, (path) => rmdirSync(join(path, 'lodestore.lease')))).toBe(1);
+    expect(await waits(replaceByEmpty, writeLog)).toBe(1);
+  });
+
+  test('an owner record that does not name its file is waited for', async () => {
+    const sign = (directory: string): void =>
+      writeFileSync(join(directory, 'lodestore.lock'), encodeOwnerRecord(DEAD));
+    expect(await waits(sign)).toBe(1);
   });
 });
 

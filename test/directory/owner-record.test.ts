@@ -16,6 +16,7 @@ const RECORD: OwnerRecord = {
   nonce: 'nonce 1',
   openedAtMs: 1_700_000_000_000,
   epoch: 9,
+  lockFile: '18446744073709551615',
 };
 
 describe('an owner record', () => {

@@ -2,6 +2,8 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -86,4 +88,26 @@ test('a path that cannot be opened rejects with the system error', async () => {
   const directory = await temporaryDirectory();
   const absent = tryKernelLock(join(directory, 'absent', 'lock'));
   await expect(absent).rejects.toSatisfy((error) => systemCode(error) === 'ENOENT');
+});
+
+test('a replaced file is found by a new look; an earlier look may be old', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  const lock = await tryKernelLock(path);
+  expect(lock?.identity).toBe(statSync(path, { bigint: true }).ino.toString());
+  expect(lock?.isInPlace?.(Infinity)).toBe(true);
+  writeFileSync(`${path}.new`, '');
+  renameSync(`${path}.new`, path);
+  expect(lock?.isInPlace?.(Infinity)).toBe(true);
+  expect(lock?.isInPlace?.(0)).toBe(false);
+  await lock?.release();
+});
+
+test('a look that finds another file is not given again', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  const lock = await tryKernelLock(path);
+  rmSync(path);
+  expect(lock?.isInPlace?.(Infinity)).toBe(false);
+  writeFileSync(path, '');
+  expect(lock?.isInPlace?.(Infinity)).toBe(false);
+  await lock?.release();
 });

@@ -1,5 +1,13 @@
 import { once } from 'node:events';
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Clock } from '../../property-tests/campaign/clock.ts';
@@ -16,6 +24,7 @@ import {
   type StoreError,
 } from '../../src/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
+import { NODE_ENVIRONMENT } from '../../src/store/open/environment.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { StoreProcess } from '../support/store-process.ts';
@@ -35,6 +44,20 @@ async function rejection(promise: Promise<unknown>): Promise<StoreError> {
     },
     (error: unknown) => error as StoreError,
   );
+}
+
+/** The holder's look at the lock file is valid for a while, so the first commits may succeed. */
+const UNTIL_LOOKED = { interval: 0 };
+
+/** Inserts ascending keys from 2 on, until one is refused. */
+async function firstRefusal(store: MetadataStore): Promise<StoreError> {
+  for (let key = 2; ; key++) {
+    const refusal = await store.insertBatch(put(key)).then(
+      () => undefined,
+      (error: unknown) => error as StoreError,
+    );
+    if (refusal !== undefined) return refusal;
+  }
 }
 
 async function newDirectory(): Promise<string> {
@@ -59,7 +82,9 @@ describe('a store whose lock file was replaced by a copy', () => {
     expect(refused).toBeInstanceOf(StoreLockedError);
     expect((refused as StoreLockedError).owner.pid).toBe(owner.pid);
     expect(refused.message).toMatch(/lodestore\.lock was replaced meanwhile; close it there first/);
-    expect(await owner.ask('write', 2)).toMatchObject({ isFenced: true, code: 'LODESTORE_FENCED' });
+    await expect
+      .poll(() => owner.ask('write', 2), UNTIL_LOOKED)
+      .toMatchObject({ isFenced: true, code: 'LODESTORE_FENCED' });
     await owner.ask('close');
     const store = await MetadataStore.open(directory);
     expect(store.has(1)).toBe(true);
@@ -85,16 +110,34 @@ describe('a store whose lock file was replaced by a copy', () => {
     await store.insertBatch(put(1));
     replaceByCopy(directory);
     expect(await rejection(MetadataStore.open(directory))).toBeInstanceOf(StoreLockedError);
-    const refused = await rejection(store.insertBatch(put(2)));
+    const refused = await firstRefusal(store);
     expect(refused).toBeInstanceOf(FencedError);
     expect(refused.path).toBe(join(directory, 'lodestore.lock'));
     expect(refused.message).toMatch(/removed, moved or replaced by another program/);
-    expect([...store.keys()]).toEqual([1n]);
+    const acknowledged = [...store.keys()];
     await store.close();
     const again = await MetadataStore.open(directory);
-    expect(again.has(1)).toBe(true);
+    expect([...again.keys()]).toEqual(acknowledged);
     await again.close();
   });
+
+  test.each(['its lease left', 'its lease removed, too'])(
+    'loses nothing to an open that cannot see its process, %s',
+    async (kind) => {
+      const directory = await newDirectory();
+      const store = await MetadataStore.open(directory);
+      const whenRefused = firstRefusal(store);
+      replaceByCopy(directory);
+      if (kind !== 'its lease left') rmdirSync(join(directory, 'lodestore.lease'));
+      const unseen = { ...NODE_ENVIRONMENT, isOpenElsewhere: () => Promise.resolve(false) };
+      const next = await openStoreIn(unseen, directory, {});
+      expect(await whenRefused).toBeInstanceOf(FencedError);
+      const acknowledged = [...store.keys()];
+      expect([...next.keys({ limit: acknowledged.length })]).toEqual(acknowledged);
+      await store.close();
+      await next.close();
+    },
+  );
 });
 
 test('a lease that its living process could not remove does not delay the next open', async () => {

@@ -19,6 +19,7 @@ const RECORD: OwnerRecord = {
   nonce: 'a nonce',
   openedAtMs: 1_700_000_000_000,
   epoch: 3,
+  lockFile: '1837',
 };
 
 const VALUES: readonly string[] = [
