@@ -28,7 +28,8 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   if (!isSystem || error instanceof StoreError) return error;
   const path = pathOf(error) ?? work.path;
   const denied = code === 'ERR_ACCESS_DENIED' ? `; ${deniedRemedy(error)}` : '';
-  const message = `${work.what}: ${code} at ${path}${denied}${code === 'ESPIPE' ? NO_FILE : ''}`;
+  const hint = code === 'ESPIPE' ? NO_FILE : denied;
+  const message = `${work.what}: ${code}${meaningOf(error, code)} at ${path}${hint}`;
   const fields = { cause: error, path, outcome: work.outcome };
   if (isLackOfSpace(error)) return new StoreFullError(message, fields);
   return new StoreError(work.code ?? 'LODESTORE_IO', message, fields);
@@ -45,6 +46,12 @@ function deniedRemedy({ message }: Error): string {
   return /\bf(?:data)?sync API is disabled/.test(message)
     ? "Node's permission model does not allow syncs: under it a store can only be opened with readOnly"
     : "Node's permission model does not allow this: see --allow-fs-read, --allow-fs-write, --allow-addons, --allow-worker";
+}
+
+/** What the code means, from the message of a system error: `CODE: meaning, call 'path'`. */
+function meaningOf({ message }: Error, code: string): string {
+  const match = /^(E[A-Z0-9]+): ([^,]+), /.exec(message);
+  return match?.[1] === code ? ` (${match[2]})` : '';
 }
 
 function pathOf(error: Error): string | undefined {

@@ -19,6 +19,20 @@ test('a system error becomes the cause of an error that names its path', () => {
   expect(storeErrorOf(withoutPath, WORK)).toMatchObject({ path: '/s' });
 });
 
+test("the message has the meaning of the code, where the system's message has it", () => {
+  const cause = Object.assign(
+    new Error("ENOSPC: no space left on device, open '/proc/self/fd/20/log_1'"),
+    { code: 'ENOSPC', path: '/s/log_1' },
+  );
+  expect(storeErrorOf(cause, WORK)).toMatchObject({
+    message: 'it could not be done: ENOSPC (no space left on device) at /s/log_1',
+  });
+  const other = Object.assign(new Error("EIO: i/o error, read '/s'"), { code: 'ENOSPC' });
+  expect(storeErrorOf(other, WORK)).toMatchObject({
+    message: 'it could not be done: ENOSPC at /s',
+  });
+});
+
 test('a lack of space has its code for every operation', () => {
   const work = { ...WORK, code: 'LODESTORE_MERGE_FAILED', outcome: 'not-applied' } as const;
   const error = storeErrorOf(systemError('ENOSPC', 'write', '/s/log_1'), work);

@@ -43,5 +43,5 @@ export function systemError(code: SystemErrorCode, syscall: string, path: string
     syscall,
     path,
   };
-  return Object.assign(new Error(`${code}: simulated, ${syscall} '${path}'`), fields);
+  return Object.assign(new Error(`${code}: simulated failure of ${syscall} '${path}'`), fields);
 }
