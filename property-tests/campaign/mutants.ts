@@ -806,7 +806,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a lock file that was replaced while the store is open not noticed': {
     file: DIRECTORY_LOCK,
-    find: 'return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.requireFile();',
+    find: 'return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.#fileLost();',
     replace: 'return undefined;',
     test: 'test/store/lock-file.test.ts',
   },
@@ -818,16 +818,28 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'no wait before the logs of a replaced lock file are read': {
     file: 'src/directory/lock-acquisition.ts',
-    find: 'if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();',
+    find: 'if (mustSettle) await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);',
     replace: '',
     test: 'test/directory/directory-lock.test.ts',
   },
   'the wait for an unseen owner after the record that ends it': {
     file: 'src/directory/lock-acquisition.ts',
-    find: '      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();\n      const owner = { ...this.#owner, lockFile: fileLock.identity };\n      await fileLock.writeRecord(encodeOwnerRecord(owner));\n',
+    find: '      if (mustSettle) await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);\n      await fileLock.writeRecord(encodeOwnerRecord(owner));\n',
     replace:
-      '      const owner = { ...this.#owner, lockFile: fileLock.identity };\n      await fileLock.writeRecord(encodeOwnerRecord(owner));\n      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();\n',
+      '      await fileLock.writeRecord(encodeOwnerRecord(owner));\n      if (mustSettle) await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);\n',
     test: 'test/directory/directory-lock.test.ts',
+  },
+  'a lock file that was replaced while it was being locked taken for the locked one': {
+    file: 'src/fs/kernel-lock.ts',
+    find: "isSameInode(fstatSync(other, { bigint: true }), held) ? 'unknown' : 'replaced'",
+    replace: "'unknown'",
+    test: 'test/fs/kernel-lock.test.ts',
+  },
+  'no look at the lock file at the end of a pause': {
+    file: DIRECTORY_LOCK,
+    find: '      if (!this.#isFileInPlace(LOOK_VALID_MS)) yield* this.#loseFile(calls);\n    } catch',
+    replace: '    } catch',
+    test: 'test/directory/lock-causes.test.ts',
   },
   'the lease of a running process broken because a copy of its lock file is free': {
     file: 'src/directory/lock-acquisition.ts',

@@ -57,9 +57,9 @@ export const REPLACED_SETTLE_MS = 50;
  * be invisible, or its lease removed, too. So before each acknowledgement, rename and removal the
  * holder checks that the name leads to the file that it has locked, by a look less than
  * {@link LOOK_VALID_MS} old. And an opener that has locked another file than the one that the
- * record names waits {@link REPLACED_SETTLE_MS} before it reads any file. What the holder
- * acknowledges after the replacement was on disk before the end of that wait. A restart finds the
- * file that its record names, and does not wait.
+ * record names waits {@link REPLACED_SETTLE_MS} before it reads a log or a snapshot. What the
+ * holder acknowledges after the replacement was on disk before the end of that wait. A restart
+ * finds the file that its record names, and does not wait.
  */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
@@ -159,7 +159,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     const state = this.#state;
     if (state.kind === 'held') {
       if (!this.#parts.lease.isFresh()) return this.#decide();
-      return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.requireFile();
+      return this.#isFileInPlace(LOOK_VALID_MS) ? undefined : this.#fileLost();
     }
     return state.kind === 'in-doubt' ? state.decided : Promise.reject(this.#error(state));
   }
@@ -194,9 +194,7 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   async requireFile(): Promise<void> {
-    if (this.#state.kind === 'held' && !this.#isFileInPlace(0)) {
-      await begin(this.#loseFile(this.#parts.fs));
-    }
+    if (this.#state.kind === 'held' && !this.#isFileInPlace(0)) await this.#fileLost();
   }
 
   async recordClaim(claim: Claim): Promise<void> {
@@ -232,6 +230,10 @@ export class HeldDirectoryLock implements DirectoryLock {
 
   #isFileInPlace(maxAgeMs: number): boolean {
     return this.#parts.file.fileLock.isInPlace?.(maxAgeMs) !== false;
+  }
+
+  async #fileLost(): Promise<void> {
+    await begin(this.#loseFile(this.#parts.fs));
   }
 
   /** @throws FencedError; DirectoryLostError if the directory itself is lost */
@@ -270,6 +272,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     try {
       do yield* this.#proveOurs(calls, renew);
       while (!this.#parts.lease.isFresh());
+      if (!this.#isFileInPlace(LOOK_VALID_MS)) yield* this.#loseFile(calls);
     } catch (error) {
       this.lose(error instanceof FencedError ? error : this.#parts.loss.ofRefresh(error));
     }

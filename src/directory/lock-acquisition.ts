@@ -143,9 +143,12 @@ class LockAttempt {
     let lease: Lease | undefined;
     try {
       const previous = await this.#readRecord();
-      lease = await this.#takeLease(fileLock, previous);
-      if (await this.#mayHaveUnseenOwner(fileLock, previous)) await this.#settle();
+      const mustSettle = await this.#mayHaveUnseenOwner(fileLock, previous);
       const owner = { ...this.#owner, lockFile: fileLock.identity };
+      // Should this process end before it has waited, the next open waits, too.
+      const unsettled = mustSettle ? this.#owner : owner;
+      lease = await this.#takeLease(fileLock, previous ?? 'none', unsettled);
+      if (mustSettle) await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);
       await fileLock.writeRecord(encodeOwnerRecord(owner));
       return await this.#hold(fileLock, owner, lease);
     } catch (error) {
@@ -192,8 +195,12 @@ class LockAttempt {
    * The kernel lock must be held: then a process of this machine has the lease only if it has
    * locked an earlier file of this name.
    */
-  async #takeLease(fileLock: FileLock, previous: OwnerRecord | undefined): Promise<Lease> {
-    if (previous === undefined) return this.#takeFirstLease(fileLock);
+  async #takeLease(
+    fileLock: FileLock,
+    previous: OwnerRecord | 'none',
+    owner: OwnerRecord,
+  ): Promise<Lease> {
+    if (previous === 'none') return this.#takeFirstLease(fileLock, owner);
     await this.#makeSignatureDurable(fileLock, previous);
     try {
       return await this.#tryLease();
@@ -219,8 +226,8 @@ class LockAttempt {
    * its content and name made durable. Otherwise a death between lease and record, or a later power
    * failure, could leave a lease that looks like another host's.
    */
-  async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
-    await this.#makeSignatureDurable(fileLock, this.#owner);
+  async #takeFirstLease(fileLock: FileLock, owner: OwnerRecord): Promise<Lease> {
+    await this.#makeSignatureDurable(fileLock, owner);
     try {
       return await this.#tryLease();
     } catch (error) {
@@ -239,7 +246,8 @@ class LockAttempt {
   /**
    * Whether the lock file may have been replaced while its owner had it open: it is not the file
    * that the owner had locked. Then the free kernel lock proves nothing. A store without a record
-   * may have lost its lock file. Where files have no identity, replacements are not detected.
+   * may have lost its lock file; a directory without files of a store is new. Where files have no
+   * identity, replacements are not detected.
    */
   async #mayHaveUnseenOwner(
     fileLock: FileLock,
@@ -251,13 +259,8 @@ class LockAttempt {
     const entries = await this.#fs.readDirectory(this.#directory);
     return entries.some(({ name }) => {
       const { kind } = parseFileName(name);
-      return kind === 'log' || kind === 'snapshot';
+      return kind !== 'lock' && kind !== 'lease' && kind !== 'foreign';
     });
-  }
-
-  /** Before our own record is written: should this process end here, the next open waits, too. */
-  async #settle(): Promise<void> {
-    await (this.#options.wait ?? delay)(REPLACED_SETTLE_MS);
   }
 
   /**

@@ -236,8 +236,9 @@ export interface FileLock {
   /** As `writeClaim`, without a sync: for readers of the file while the lock is held. */
   writeNote(sector: Uint8Array, position: number): Promise<void>;
   /**
-   * Identifies the locked file among those of its directory as long as it exists: an inode number.
-   * A copy has another one. Undefined if the file system has none that stays.
+   * Identifies the locked file among those of its directory: an inode number. A copy has another
+   * one. It must not change while the file is open. If it changes later, the next open waits
+   * without need. Undefined if it is not known.
    */
   readonly identity?: string | undefined;
   /**

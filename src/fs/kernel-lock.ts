@@ -15,6 +15,9 @@ import { writeFully } from './write.ts';
 const LOCK_OFFSET = 0x4000_0000;
 const LOCK_LENGTH_BYTES = 1;
 
+/** Attempts to lock a file that is replaced during each attempt; then the open fails. */
+const MAX_ATTEMPTS = 5;
+
 /**
  * Locks a byte range of an open descriptor. False if another open file description has locked it.
  */
@@ -22,7 +25,8 @@ export type LockDescriptor = (descriptor: number, offset: number, lengthBytes: n
 
 /**
  * Takes an open-file-description lock on the file at `path`. The file is created if it does not
- * exist and is never removed: a new file of the same name would have a separate lock.
+ * exist and is never removed: a new file of the same name would have a separate lock. If another
+ * program replaces it meanwhile, the new one is locked.
  *
  * Resolves `undefined` while another holder has the lock. Rejects with the system's error. `ENOLCK`
  * and `ENOTSUP` mean a file system without locks: to continue without one would allow two writers.
@@ -32,15 +36,49 @@ export async function tryKernelLock(
   lockDescriptor?: LockDescriptor,
 ): Promise<FileLock | undefined> {
   const lock = lockDescriptor ?? (await nativeLock());
-  const descriptor = await openFileDescriptor(path, constants.O_RDWR | constants.O_CREAT);
-  try {
-    if (lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES)) return new KernelLock(descriptor, path);
-  } catch (error) {
+  for (let attempt = 1; ; attempt++) {
+    const descriptor = await openFileDescriptor(path, constants.O_RDWR | constants.O_CREAT);
+    let place: Place | 'locked';
+    try {
+      const isOurs = lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES);
+      place = isOurs ? await placeOf(descriptor, path) : 'locked';
+    } catch (error) {
+      await closeDescriptor(descriptor);
+      throw error;
+    }
+    if (place !== 'locked' && place !== 'replaced') return new KernelLock(descriptor, path, place);
     await closeDescriptor(descriptor);
+    if (place === 'locked') return undefined;
+    if (attempt === MAX_ATTEMPTS) throw replaced(path);
+  }
+}
+
+/**
+ * The inode of an open file; `unknown` where the file system does not show the same one by path and
+ * by descriptor. `replaced`: the path leads to another file, or to none.
+ */
+type Place = Inode | 'unknown' | 'replaced';
+
+async function placeOf(descriptor: number, path: string): Promise<Place> {
+  const held = fstatSync(descriptor, { bigint: true });
+  if (isSameInode(inodeAt(path), held)) return held;
+  let other: number;
+  try {
+    other = await openFileDescriptor(path, constants.O_RDWR);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 'replaced';
     throw error;
   }
-  await closeDescriptor(descriptor);
-  return undefined;
+  try {
+    return isSameInode(fstatSync(other, { bigint: true }), held) ? 'unknown' : 'replaced';
+  } finally {
+    await closeDescriptor(other);
+  }
+}
+
+function replaced(path: string): Error {
+  const message = `EAGAIN: ${path} was replaced during each of ${MAX_ATTEMPTS} attempts, open '${path}'`;
+  return Object.assign(new Error(message), { code: 'EAGAIN', path });
 }
 
 async function nativeLock(): Promise<LockDescriptor> {
@@ -52,23 +90,23 @@ async function nativeLock(): Promise<LockDescriptor> {
 
 /** The descriptor is the lock: closing it, or the death of the process, releases the lock. */
 class KernelLock implements FileLock {
+  readonly #descriptor: number;
   readonly #file: NodeOpenFile;
   readonly #path: string;
-  /** Undefined where the file system does not show the same inode by path and by descriptor. */
-  readonly #inode: Inode | undefined;
+  readonly #inode: Inode | 'unknown';
   /** When the file was last found in place, by the monotonic clock. */
   #foundAtMs = -Infinity;
   #released: Promise<void> | undefined = undefined;
 
-  constructor(descriptor: number, path: string) {
+  constructor(descriptor: number, path: string, inode: Inode | 'unknown') {
+    this.#descriptor = descriptor;
     this.#file = new NodeOpenFile(descriptor, path, 'none');
     this.#path = path;
-    const held = fstatSync(descriptor, { bigint: true });
-    this.#inode = isSameInode(inodeAt(path), held) ? held : undefined;
+    this.#inode = inode;
   }
 
   get identity(): string | undefined {
-    return this.#inode?.ino.toString();
+    return this.#inode === 'unknown' ? undefined : this.#inode.ino.toString();
   }
 
   writeRecord(record: Uint8Array): Promise<void> {
@@ -97,11 +135,11 @@ class KernelLock implements FileLock {
       found = inodeAt(this.#path);
     } catch (error) {
       const code = systemCode(error);
-      // Other errors prove nothing.
-      return code !== 'ENOTDIR' && code !== 'ELOOP';
+      // Other errors prove nothing about the name.
+      return code !== 'ENOTDIR' && code !== 'ELOOP' && fstatSync(this.#descriptor).nlink > 0;
     }
     if (found === undefined) return false;
-    return this.#inode === undefined || isSameInode(found, this.#inode);
+    return this.#inode === 'unknown' || isSameInode(found, this.#inode);
   }
 
   async #write(bytes: Uint8Array, position: number): Promise<void> {

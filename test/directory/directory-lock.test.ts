@@ -24,6 +24,7 @@ import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
 import { decodeOwnerRecord, encodeOwnerRecord } from '../../src/directory/owner-record.ts';
 import type { OwnerRecord } from '../../src/directory/owner-record.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
+import { MARKER_NAME } from '../../src/format/file-name.ts';
 import { NodeFileSystem, nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 import { deferred } from '../support/deferred.ts';
@@ -303,10 +304,42 @@ describe('the wait for an owner that may be unseen', () => {
     expect(await waits(replaceByEmpty)).toBe(0);
   });
 
+  test('the restart after a crash in the first open does not wait', async () => {
+    const directory = await temporaryDirectory();
+    class NoLease extends NodeFileSystem {
+      override takeLease(): ReturnType<NodeFileSystem['takeLease']> {
+        return Promise.reject(Object.assign(new Error('EIO: simulated'), { code: 'EIO' }));
+      }
+      override async tryLock(path: string): ReturnType<NodeFileSystem['tryLock']> {
+        const lock = await super.tryLock(path);
+        let writes = 0;
+        // A dead process does not take its record back.
+        const writeRecord = async (record: Uint8Array): Promise<void> =>
+          void (writes++ === 0 && (await lock?.writeRecord(record)));
+        return (
+          lock && {
+            identity: lock.identity,
+            writeRecord,
+            writeClaim: () => Promise.resolve(),
+            writeNote: () => Promise.resolve(),
+            release: () => lock.release(),
+          }
+        );
+      }
+    }
+    await expect(acquire(directory, new NoLease())).rejects.toThrow(StoreError);
+    expect(recordIn(directory)).toBeDefined();
+    const wait = (): Promise<void> => Promise.reject(new Error('nothing is to be waited for'));
+    const options = { staleMs: HUGE_STALE_MS, onLost: ignore, wait };
+    await (await acquireDirectoryLock(nodeFileSystem, directory, identity, options)).release();
+  });
+
   test('an open of a replaced lock file waits once', async () => {
     expect(await waits(replaceByCopy)).toBe(1);
     expect(await waits(replaceByCopy, (path) => rmdirSync(join(path, 'lodestore.lease')))).toBe(1);
     expect(await waits(replaceByEmpty, writeLog)).toBe(1);
+    const writeMarker = (path: string): void => writeFileSync(join(path, MARKER_NAME), '');
+    expect(await waits(replaceByEmpty, writeMarker)).toBe(1);
   });
 
   test('an owner record that does not name its file is waited for', async () => {

@@ -77,6 +77,17 @@ test('a second pause before the first is decided restarts all checks', async () 
   await lock.release();
 });
 
+test('a lock file removed while the files are checked after a pause is noticed', async () => {
+  const fs = new CrashFs();
+  const lost: FencedError[] = [];
+  const lock = await lockOn(fs, lost);
+  lock.checkAfterPause(() => waited(fs.unlink('/s/lodestore.lock')));
+  fs.leases.expire(LEASE);
+  await expect(lock.whenHeld()).rejects.toMatchObject({ path: '/s/lodestore.lock' });
+  expect(lost).toHaveLength(1);
+  await lock.release();
+});
+
 test('a lock released while a pause is checked is not held again', async () => {
   const fs = new CrashFs();
   const lost: FencedError[] = [];

@@ -11,7 +11,7 @@ import {
 import { join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemCode } from '../../src/base/errors.ts';
-import { tryKernelLock } from '../../src/fs/kernel-lock.ts';
+import { type LockDescriptor, tryKernelLock } from '../../src/fs/kernel-lock.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -110,4 +110,56 @@ test('a look that finds another file is not given again', async () => {
   writeFileSync(path, '');
   expect(lock?.isInPlace?.(Infinity)).toBe(false);
   await lock?.release();
+});
+
+/** Replaces the file at `path` while it is being locked, `count` times. */
+function replacing(path: string, count: number): LockDescriptor {
+  let locks = 0;
+  return () => {
+    if (locks++ < count) {
+      writeFileSync(`${path}.${locks}`, '');
+      renameSync(`${path}.${locks}`, path);
+    }
+    return true;
+  };
+}
+
+test('a file that is replaced while it is being locked is left, and the new one locked', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  const lock = await tryKernelLock(path, replacing(path, 2));
+  expect(lock?.identity).toBe(statSync(path, { bigint: true }).ino.toString());
+  expect(lock?.isInPlace?.(0)).toBe(true);
+  expect(descriptorsOn(path)).toBe(1);
+  rmSync(path);
+  expect(lock?.isInPlace?.(0)).toBe(false);
+  await lock?.release();
+});
+
+test('a file that is removed while it is being locked is made anew', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  let locks = 0;
+  const lock = await tryKernelLock(path, () => {
+    if (locks++ === 0) rmSync(path);
+    return true;
+  });
+  expect(locks).toBe(2);
+  expect(lock?.isInPlace?.(0)).toBe(true);
+  await lock?.release();
+});
+
+test('a file that is replaced again and again is refused by name', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  await expect(tryKernelLock(path, replacing(path, Infinity))).rejects.toMatchObject({
+    code: 'EAGAIN',
+    path,
+    message: expect.stringContaining('was replaced during each of 5 attempts'),
+  });
+  const open = readdirSync('/proc/self/fd').map((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return '';
+    }
+  });
+  expect(open.filter((target) => target.startsWith(path))).toEqual([]);
 });

@@ -335,8 +335,10 @@ export class LogKeeper {
       // Zeros may be on their way into the live log. The lock is released only after them.
       if (live !== undefined) await begin(live.close());
     }
-    if (unused.length === 0 || this.#fence.health.isPoisoned || !(await this.#isHeld())) return;
-    for (const path of unused) await begin(tried(() => this.#calls.unlink(path)));
+    for (const path of unused) {
+      if (this.#fence.health.isPoisoned || !(await this.#isHeld())) return;
+      await begin(tried(() => this.#calls.unlink(path)));
+    }
   }
 
   async #lastPrepared(): Promise<PreparedLog | undefined> {
