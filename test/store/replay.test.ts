@@ -154,3 +154,18 @@ it('a key that ends one piece and begins the next has the newer value', async ()
   ]);
   expect(table.size).toBe(3);
 });
+
+it('rows of a log that nothing supersedes stay when superseded ones are dropped', async () => {
+  const data = new Uint8Array(80);
+  const rowOf = (key: bigint, value: bigint): TestRow => ({ key, value, data });
+  const groups = Array.from({ length: 20 }, (_, i) => [
+    rowOf(1n, BigInt(i)),
+    rowOf(1n, BigInt(i) + 100n),
+    rowOf(BigInt(100 - i), 1n),
+  ]);
+  const { layers, recordCount } = await replayed([], [groups], { supersededBytes: 100 });
+  const table = new Table({ snapshot: [], layers, recordCount });
+  const others = groups.map((_, i) => [BigInt(81 + i), 1n]);
+  const found = [...table.entries()].map(([key, { value }]) => [key, value]);
+  expect(found).toEqual([[1n, 119n], ...others]);
+});
