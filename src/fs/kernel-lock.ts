@@ -77,7 +77,8 @@ async function placeOf(descriptor: number, path: string): Promise<Place> {
 }
 
 function replaced(path: string): Error {
-  const message = `EAGAIN: ${path} was replaced during each of ${MAX_ATTEMPTS} attempts, open '${path}'`;
+  const meaning = `another program replaced the file during each of ${MAX_ATTEMPTS} attempts`;
+  const message = `EAGAIN: ${meaning}, open '${path}'`;
   return Object.assign(new Error(message), { code: 'EAGAIN', path });
 }
 
@@ -125,7 +126,7 @@ class KernelLock implements FileLock {
     const nowMs = monotonicMs();
     if (nowMs - this.#foundAtMs < maxAgeMs) return true;
     const isFound = this.#look();
-    if (isFound) this.#foundAtMs = nowMs;
+    this.#foundAtMs = isFound ? nowMs : -Infinity;
     return isFound;
   }
 

@@ -77,6 +77,22 @@ test('a second pause before the first is decided restarts all checks', async () 
   await lock.release();
 });
 
+test('a lock file that a look did not find is lost, even if the next look would find it', async () => {
+  const looks: boolean[] = [];
+  class Flickering extends CrashFs {
+    override async tryLock(path: string): ReturnType<CrashFs['tryLock']> {
+      const lock = await super.tryLock(path);
+      return lock && Object.assign(lock, { isInPlace: () => looks.shift() ?? true });
+    }
+  }
+  const lost: FencedError[] = [];
+  const lock = await lockOn(new Flickering(), lost);
+  looks.push(false, true);
+  await expect(lock.whenHeld()).rejects.toMatchObject({ path: '/s/lodestore.lock' });
+  expect(lost).toHaveLength(1);
+  await lock.release();
+});
+
 test('a lock file removed while the files are checked after a pause is noticed', async () => {
   const fs = new CrashFs();
   const lost: FencedError[] = [];
